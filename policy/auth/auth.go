@@ -1,0 +1,80 @@
+// Package auth answers who somebody is: it reads what a client offers as credentials, verifies them at a bounded cost, and
+// asks policy which mailbox opens. Three things hold whatever happens:
+//
+//   - A refusal tells nothing. Unknown account, wrong password, organisational mailbox, mailbox without delegation: the answer is
+//     ErrRefused, after the same work. The true reason is in the Refusal, for the trace.
+//   - What is not the client's fault is ErrTemporary: clients forget a password that is refused, not one that could not be
+//     checked.
+//   - Hashing is bounded and throttled before it starts, without letting a stranger lock anybody out.
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"balorg/mail"
+	"balorg/policy"
+)
+
+var (
+	// ErrRefused is the one answer to credentials that do not open what they ask for.
+	ErrRefused = errors.New("authentication refused")
+	// ErrTemporary means that the credentials could not be checked now; the same ones may be right later.
+	ErrTemporary = errors.New("authentication is temporarily unavailable")
+	// ErrUnset is what Passwords answers for an account that has no password.
+	ErrUnset = errors.New("no password is set")
+)
+
+// Refusal is an ErrRefused with what the trace needs and the client must not learn.
+type Refusal struct {
+	Reason  policy.Reason
+	Person  *policy.Account // nil when there is no such account
+	Mailbox *policy.Account // nil when none was found
+	User    string          // the user name as it was given
+}
+
+func (r *Refusal) Error() string { return fmt.Sprintf("%v: %s", ErrRefused, r.Reason.Text) }
+
+// Is makes a Refusal an ErrRefused for errors.Is.
+func (r *Refusal) Is(target error) bool { return target == ErrRefused }
+
+// Request is one attempt to log in.
+type Request struct {
+	Mechanism string // PLAIN, LOGIN, … as SASL names it; LOGIN also for IMAP's command
+	User      string // the user name, in any of the contract's forms
+	Authzid   string // SASL authorization identity, or empty
+	Password  Secret
+	Remote    netip.Addr
+	Protocol  string // imap, smtp, ldap, portal
+}
+
+// Result is a successful login: the person, and the mailbox they opened.
+type Result struct {
+	Person  *policy.Account
+	Mailbox *policy.Account
+	Access  policy.Access
+}
+
+// Credential is what a Verifier checks.
+type Credential struct {
+	Mechanism string
+	Secret    Secret
+	Remote    netip.Addr
+	Protocol  string
+}
+
+// Verifier checks one kind of credential. person is nil when no account, or none that may use this kind, was named: the
+// verifier then does the same work and answers a Refusal. Other errors than a Refusal count as ErrTemporary.
+type Verifier interface {
+	Verify(ctx context.Context, person *policy.Account, cred Credential) error
+}
+
+// Passwords is where password hashes are kept, by account.
+type Passwords interface {
+	// Password answers the PHC string set for the account, or ErrUnset.
+	Password(ctx context.Context, id mail.AccountID) (hash string, err error)
+	// SetPassword keeps hash durably; an empty one removes the password.
+	SetPassword(ctx context.Context, id mail.AccountID, hash string) error
+}

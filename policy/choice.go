@@ -1,0 +1,97 @@
+package policy
+
+import "balorg/mail"
+
+// ChoiceKind says what a person chose.
+type ChoiceKind string
+
+// What a person may choose.
+const (
+	ChoiceDefault ChoiceKind = "default" // which account is opened first
+	ChoiceNotify  ChoiceKind = "notify"  // whether a mailbox notifies them
+)
+
+// Choice is a person's own setting, laid over the files' value. It records the file's value it was made against and lapses
+// when that changes or the delegation goes: an administrator who edits the file has the last word.
+type Choice struct {
+	Kind    ChoiceKind     `json:"kind"`
+	Person  mail.AccountID `json:"person"`
+	Mailbox mail.AccountID `json:"mailbox"` // the new default account (the person: their own mailbox), or the one that notifies
+	On      bool           `json:"on,omitempty"`
+	// The file's value when the choice was made: FileDefault for the default account (the person: none), FileNotify.
+	FileDefault mail.AccountID `json:"file_default,omitempty"`
+	FileNotify  bool           `json:"file_notify,omitempty"`
+}
+
+// ChooseDefault is the choice of mailbox as the person's default account, against the files of this snapshot. It is false when
+// the person may not open the mailbox.
+func (s *Snapshot) ChooseDefault(person, mailbox mail.AccountID) (Choice, bool) {
+	if _, ok := s.Open(person, mailbox); !ok {
+		return Choice{}, false
+	}
+	return Choice{Kind: ChoiceDefault, Person: person, Mailbox: mailbox, FileDefault: s.fileDefault(person)}, true
+}
+
+// ChooseNotify is the choice to be notified, or not, of what a delegated mailbox receives. It is false when the person has
+// no such delegation.
+func (s *Snapshot) ChooseNotify(person, mailbox mail.AccountID, on bool) (Choice, bool) {
+	g := s.grant(person, mailbox)
+	if g == nil {
+		return Choice{}, false
+	}
+	return Choice{Kind: ChoiceNotify, Person: person, Mailbox: mailbox, On: on, FileNotify: g.Notify}, true
+}
+
+// Lapsed answers the choices that no longer hold in this snapshot and can be deleted.
+func (s *Snapshot) Lapsed() []Choice { return append([]Choice(nil), s.lapsed...) }
+
+func (s *Snapshot) applyChoices(choices []Choice) {
+	for _, c := range choices {
+		if !s.applyChoice(c) {
+			s.lapsed = append(s.lapsed, c)
+		}
+	}
+}
+
+func (s *Snapshot) applyChoice(c Choice) bool {
+	if _, ok := s.byID[c.Person]; !ok {
+		return false
+	}
+	g := s.grant(c.Person, c.Mailbox)
+	switch c.Kind {
+	case ChoiceDefault:
+		if (g == nil && c.Mailbox != c.Person) || s.fileDefault(c.Person) != c.FileDefault {
+			return false
+		}
+		for _, other := range s.grants[c.Person] {
+			other.isHome = other == g
+		}
+		return true
+	case ChoiceNotify:
+		if g == nil || g.Notify != c.FileNotify {
+			return false
+		}
+		g.notify = c.On
+		return true
+	}
+	return false
+}
+
+// fileDefault is the default account the files give the person: their own mailbox when they say nothing.
+func (s *Snapshot) fileDefault(person mail.AccountID) mail.AccountID {
+	for _, g := range s.grants[person] {
+		if g.Default {
+			return g.mailbox.ID
+		}
+	}
+	return person
+}
+
+func (s *Snapshot) grant(person, mailbox mail.AccountID) *grant {
+	for _, g := range s.grants[person] {
+		if g.mailbox.ID == mailbox {
+			return g
+		}
+	}
+	return nil
+}

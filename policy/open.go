@@ -1,0 +1,147 @@
+package policy
+
+import (
+	"fmt"
+
+	"balorg/mail"
+)
+
+// Access is what a person may do in one mailbox.
+type Access struct {
+	Mailbox *Account
+	Own     bool // the person's own mailbox
+	Rights  Right
+	Send    SendMode
+	Default bool // opened when the person names no mailbox
+	Notify  bool // the person is told of what it receives
+	Reason  Reason
+}
+
+// Login tells whether the account with this address may authenticate at all. The account is nil when there is none; the
+// reason says why, either way.
+func (s *Snapshot) Login(person mail.Address) (*Account, Reason, bool) {
+	account, ok := s.byAddress[person]
+	if !ok {
+		return nil, s.unknown(person), false
+	}
+	reason, ok := mayLogIn(account)
+	return account, reason, ok
+}
+
+func (s *Snapshot) unknown(a mail.Address) Reason {
+	if identity, ok := s.gone[a]; ok {
+		return Reason{
+			Code: ReasonRemoved,
+			Text: fmt.Sprintf("%s is no longer in the accounts file; its mail is parked since %s", a, identity.Since.Format("2006-01-02")),
+		}
+	}
+	return Reason{Code: ReasonUnknown, Text: fmt.Sprintf("no account has the address %s", a)}
+}
+
+func mayLogIn(a *Account) (Reason, bool) {
+	if a.Kind == Org {
+		return Reason{ReasonOrgLogin, fmt.Sprintf("%s is an organisational mailbox; people open it with their own account", a.Address), a.Pos}, false
+	}
+	switch a.State {
+	case Closed:
+		return closedReason(a), false
+	case Suspended:
+		return Reason{ReasonSuspended, fmt.Sprintf("%s is suspended", a.Address), a.Pos}, false
+	case Preregistered:
+		return Reason{ReasonNotActive, fmt.Sprintf("%s is pre-registered and has no password yet", a.Address), a.Pos}, false
+	case Active:
+	}
+	return Reason{ReasonLogin, fmt.Sprintf("%s is active", a.Address), a.Pos}, true
+}
+
+func closedReason(a *Account) Reason {
+	text := "%s came back after it had been removed; it stays closed until `balorg account restore %[1]s` or `balorg account new %[1]s`"
+	return Reason{ReasonClosed, fmt.Sprintf(text, a.Address), a.Pos}
+}
+
+// Open tells whether a person may open a mailbox, and with which rights. Access.Reason says why or why not; the mailbox
+// of a refusal is set when it exists. A person who may not log in opens nothing, and a suspended mailbox is opened
+// by nobody: it receives, and waits.
+func (s *Snapshot) Open(person, mailbox mail.AccountID) (Access, bool) {
+	who, ok := s.byID[person]
+	if !ok {
+		return Access{Reason: Reason{Code: ReasonUnknown, Text: "the account that asks is not, or no longer, in the accounts file"}}, false
+	}
+	box, ok := s.byID[mailbox]
+	if !ok {
+		return Access{Reason: Reason{Code: ReasonUnknown, Text: "the mailbox is not, or no longer, in the accounts file"}}, false
+	}
+	if reason, ok := mayLogIn(who); !ok {
+		return Access{Mailbox: box, Reason: reason}, false
+	}
+	if person == mailbox {
+		return s.own(who), true
+	}
+	g := s.grant(person, mailbox)
+	if g == nil {
+		return Access{Mailbox: box, Reason: Reason{
+			Code: ReasonNotDelegated,
+			Text: fmt.Sprintf("no delegation gives %s to %s", box.Address, who.Address),
+			Pos:  box.Pos,
+		}}, false
+	}
+	return g.access(who)
+}
+
+func (s *Snapshot) own(a *Account) Access {
+	home := true
+	for _, g := range s.grants[a.ID] {
+		_, usable := g.access(a)
+		home = home && !(g.isHome && usable)
+	}
+	return Access{
+		Mailbox: a, Own: true, Rights: PresetManage, Send: SendAs, Default: home,
+		Reason: Reason{ReasonOwn, fmt.Sprintf("%s is the account's own mailbox", a.Address), a.Pos},
+	}
+}
+
+func (g *grant) access(who *Account) (Access, bool) {
+	if g.mailbox.State == Suspended {
+		return Access{Mailbox: g.mailbox, Reason: Reason{
+			ReasonSuspended, fmt.Sprintf("%s is suspended", g.mailbox.Address), g.mailbox.Pos,
+		}}, false
+	}
+	return Access{
+		Mailbox: g.mailbox, Rights: g.Rights, Send: g.Send, Default: g.isHome, Notify: g.notify,
+		Reason: Reason{
+			ReasonDelegated,
+			fmt.Sprintf("%s is delegated to %s: %s, send %s", g.mailbox.Address, who.Address, g.Rights.Preset(), g.Send),
+			g.Pos,
+		},
+	}, true
+}
+
+// Mailboxes answers all a person may open: their own first, the delegated ones in order of address. It is empty for one who
+// may not log in.
+func (s *Snapshot) Mailboxes(person mail.AccountID) []Access {
+	who, ok := s.byID[person]
+	if !ok {
+		return nil
+	}
+	if _, ok := mayLogIn(who); !ok {
+		return nil
+	}
+	all := []Access{s.own(who)}
+	for _, g := range s.grants[person] {
+		if access, ok := g.access(who); ok {
+			all = append(all, access)
+		}
+	}
+	return all
+}
+
+// Default answers the mailbox that opens when the person names none: the default account, or their own when there is none or
+// it cannot be opened. Ask only for accounts that may log in: for others the Mailbox is nil.
+func (s *Snapshot) Default(person mail.AccountID) Access {
+	for _, access := range s.Mailboxes(person) {
+		if access.Default {
+			return access
+		}
+	}
+	return Access{Reason: Reason{Code: ReasonUnknown, Text: "the account may not log in"}}
+}

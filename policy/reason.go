@@ -1,0 +1,47 @@
+package policy
+
+import "balorg/configs"
+
+// ReasonCode names a cause, for traces and tests; the words are stable.
+type ReasonCode string
+
+// The causes of decisions.
+const (
+	ReasonOwn          ReasonCode = "own_mailbox"       // yes: it is the person's own
+	ReasonDelegated    ReasonCode = "delegated"         // yes: a delegation gives it
+	ReasonLogin        ReasonCode = "may_log_in"        // yes
+	ReasonVisible      ReasonCode = "visible"           // yes: the entry may be seen
+	ReasonAdmin        ReasonCode = "administrator"     // yes: an administrator sees it
+	ReasonUnknown      ReasonCode = "unknown_account"   // no account has the address
+	ReasonRemoved      ReasonCode = "removed_account"   // the files no longer have it
+	ReasonClosed       ReasonCode = "closed_account"    // came back after removal, awaits account restore or new
+	ReasonSuspended    ReasonCode = "suspended"         // the account is suspended
+	ReasonNotActive    ReasonCode = "not_activated"     // pre-registered
+	ReasonOrgLogin     ReasonCode = "org_login"         // organisational mailboxes have no login of their own
+	ReasonNotDelegated ReasonCode = "not_delegated"     // no delegation
+	ReasonNoSend       ReasonCode = "no_sending"        // the delegation gives no sending
+	ReasonRedList      ReasonCode = "red_list"          // the person or entry is on the red list
+	ReasonNoMSSante    ReasonCode = "no_mssante"        // the mailbox has no MSSanté address
+	ReasonHidden       ReasonCode = "not_published"     // suspended and pre-registered accounts are not shown
+	ReasonBadLogin     ReasonCode = "bad_login"         // the user name is of no known form
+	ReasonDisagree     ReasonCode = "names_disagree"    // authorization identity and user name disagree
+	ReasonWrongSecret  ReasonCode = "wrong_password"    // the password is not the account's
+	ReasonNoSecret     ReasonCode = "no_password"       // the account has no password set
+	ReasonNotForApps   ReasonCode = "password_for_app"  // software logs in with tokens or certificates only
+	ReasonThrottled    ReasonCode = "too_many_failures" // not even tried
+)
+
+// Reason is why a decision fell as it did, in plain English for an administrator; never show Text to the user who was
+// refused, whom it may tell what exists. Pos is the line of a file that decided, when there is one.
+type Reason struct {
+	Code ReasonCode  `json:"code"`
+	Text string      `json:"text"`
+	Pos  configs.Pos `json:"pos,omitzero"`
+}
+
+func (r Reason) String() string {
+	if r.Pos.IsZero() {
+		return r.Text
+	}
+	return r.Text + " (" + r.Pos.String() + ")"
+}
