@@ -91,8 +91,9 @@ func (s *Snapshot) Open(person, mailbox mail.AccountID) (Access, bool) {
 func (s *Snapshot) own(a *Account) Access {
 	home := true
 	for _, g := range s.grants[a.ID] {
-		_, usable := g.access(a)
-		home = home && !(g.isHome && usable)
+		if _, usable := g.access(a); usable && g.isHome {
+			home = false
+		}
 	}
 	return Access{
 		Mailbox: a, Own: true, Rights: PresetManage, Send: SendAs, Default: home,

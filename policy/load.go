@@ -1,0 +1,200 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"balorg/configs"
+	"balorg/mail"
+)
+
+// Source is what a roster is made of.
+type Source struct {
+	Accounts    []configs.File
+	Delegations []configs.File
+	Mailstores  []string // names of the mail stores the daemon has
+}
+
+// Load reads accounts and delegations and checks every rule. It answers a roster even when there are problems, for tools
+// that look into a broken configuration; only one without errors (Problems.Err) may be served. Problems are sorted.
+func Load(src Source) (*Roster, configs.Problems) {
+	l := &loader{
+		byAddress:  map[mail.Address]*entry{},
+		mailstores: src.Mailstores,
+		homes:      map[mail.Address]configs.Pos{},
+	}
+	for _, file := range src.Accounts {
+		var content accountsFile
+		l.problems = append(l.problems, configs.Decode(file.Name, file.Data, &content)...)
+		for i := range content.Accounts {
+			l.addAccount(&content.Accounts[i])
+		}
+	}
+	for _, e := range l.entries {
+		l.checkResponsible(e)
+	}
+	for _, file := range src.Delegations {
+		var content delegationsFile
+		l.problems = append(l.problems, configs.Decode(file.Name, file.Data, &content)...)
+		for i := range content.Delegations {
+			l.addDelegation(&content.Delegations[i])
+		}
+	}
+	l.checkOrgs()
+	return l.roster(), l.problems.Sorted()
+}
+
+type loader struct {
+	problems   configs.Problems
+	entries    []*entry
+	byAddress  map[mail.Address]*entry // identifiers and MSSanté addresses
+	mailstores []string
+	granted    map[grantKey]configs.Pos
+	grants     []Delegation
+	homes      map[mail.Address]configs.Pos // where each person's default account is set
+}
+
+// entry is an account together with what the file said about it.
+type entry struct {
+	Account
+	file     *accountEntry
+	attached int // delegates
+}
+
+type grantKey struct{ mailbox, account mail.Address }
+
+func (l *loader) roster() *Roster {
+	r := &Roster{Delegations: l.grants}
+	for _, e := range l.entries {
+		r.Accounts = append(r.Accounts, &e.Account)
+	}
+	slices.SortFunc(r.Accounts, func(a, b *Account) int { return strings.Compare(string(a.Address), string(b.Address)) })
+	slices.SortFunc(r.Delegations, func(a, b Delegation) int {
+		return cmp.Or(strings.Compare(string(a.Mailbox), string(b.Mailbox)), strings.Compare(string(a.Account), string(b.Account)))
+	})
+	return r
+}
+
+// addAccount takes one account over. One without a readable address or kind was reported by the decoder and can be
+// checked no further.
+func (l *loader) addAccount(f *accountEntry) {
+	if f.Address.V == "" || f.Kind.V == "" {
+		return
+	}
+	e := &entry{file: f, Account: Account{
+		Address: mail.Address(f.Address.V), MSSante: mail.Address(f.MSSante.V),
+		Kind: f.Kind.V, State: f.State.Or(Active),
+		Nom: string(f.Nom.V), Prenom: string(f.Prenom.V), Titre: string(f.Titre.V), Description: string(f.Description.V),
+		RPPS: f.RPPS.V, ADELI: f.ADELI.V, Profession: f.Profession.V, Service: string(f.Service.V),
+		Structure:   Structure{FINESS: f.Structure.FINESS.V, SIRET: f.Structure.SIRET.V, SIREN: f.Structure.SIREN.V},
+		Responsible: mail.Address(f.Responsible.V),
+		RedList:     f.RedList.V, Admin: f.Admin.V, Sender: f.Sender.Or(SenderNominative), Notify: mail.Address(f.Notify.V),
+		Mailstore: f.Mailstore.V, Quota: int64(f.Quota.V), Language: string(f.Language.V),
+		Pos: f.Pos,
+	}}
+	e.Label = label(&e.Account)
+	if !l.claim(e.Address, f.Address.Pos, e) {
+		return
+	}
+	if e.MSSante != "" && e.MSSante != e.Address && !l.claim(e.MSSante, f.MSSante.Pos, e) {
+		e.MSSante = ""
+	}
+	l.entries = append(l.entries, e)
+	l.checkNames(e)
+	l.checkNumbers(e)
+	l.checkSettings(e)
+}
+
+// claim gives an address to an account: identifiers and MSSanté addresses share one space.
+func (l *loader) claim(a mail.Address, at configs.Pos, e *entry) bool {
+	if holder, taken := l.byAddress[a]; taken {
+		l.problems.Add(at, "", "%s is used twice; it belongs to the account at %s", a, holder.Pos)
+		return false
+	}
+	l.byAddress[a] = e
+	return true
+}
+
+// label is the name recipients see.
+func label(a *Account) string {
+	if !a.Kind.Nominative() && a.Description != "" {
+		return a.Description
+	}
+	words := []string{a.Titre, a.Prenom, a.Nom}
+	if !a.Kind.Nominative() {
+		words = []string{a.Nom, a.Prenom}
+	}
+	name := strings.Join(slices.DeleteFunc(words, func(s string) bool { return s == "" }), " ")
+	if name == "" {
+		return string(a.Address)
+	}
+	return name
+}
+
+// addDelegation takes the grants of one mailbox over.
+func (l *loader) addDelegation(f *delegationEntry) {
+	if f.Mailbox.V == "" {
+		return
+	}
+	mailbox := l.byAddress[mail.Address(f.Mailbox.V)]
+	switch {
+	case mailbox == nil:
+		l.problems.Add(f.Mailbox.Pos, l.nearest(f.Mailbox.V), "no account has the address %s", f.Mailbox.V)
+		return
+	case mailbox.Kind != Org:
+		l.problems.Add(f.Mailbox.Pos, "only org mailboxes are shared; kinds per and med are individual, an app's is its own",
+			"%s is of kind %s and cannot be delegated", f.Mailbox.V, mailbox.Kind)
+		return
+	}
+	for i := range f.Accounts {
+		l.addGrant(mailbox, &f.Accounts[i])
+	}
+}
+
+func (l *loader) addGrant(mailbox *entry, f *delegateEntry) {
+	if f.Account.V == "" {
+		return
+	}
+	person := l.byAddress[mail.Address(f.Account.V)]
+	switch {
+	case person == nil:
+		l.problems.Add(f.Account.Pos, l.nearest(f.Account.V), "no account has the address %s", f.Account.V)
+		return
+	case !person.Kind.Nominative():
+		l.problems.Add(f.Account.Pos, "delegate to the accounts of persons (per, med)",
+			"%s is of kind %s and cannot be a delegate", f.Account.V, person.Kind)
+		return
+	}
+	key := grantKey{mailbox.Address, person.Address}
+	if first, twice := l.granted[key]; twice {
+		l.problems.Add(f.Pos, "", "%s is delegated to %s twice; first at %s", mailbox.Address, person.Address, first)
+		return
+	}
+	if l.granted == nil {
+		l.granted = map[grantKey]configs.Pos{}
+	}
+	l.granted[key] = f.Pos
+	mailbox.attached++
+	l.checkGrant(mailbox, person, f)
+	l.grants = append(l.grants, Delegation{
+		Mailbox: mailbox.Address, Account: person.Address, Rights: f.Rights.V, Send: f.Send.Or(SendNo),
+		Default: f.Default.V, Notify: f.Notify.V, Pos: f.Pos,
+	})
+}
+
+// nearest is the hint for an address that no account has.
+func (l *loader) nearest(a address) string {
+	candidates := make([]string, 0, len(l.byAddress))
+	for known := range l.byAddress {
+		// Only near neighbours are worth the comparison: a large platform has a hundred thousand addresses.
+		if known.Domain() == mail.Address(a).Domain() || known.Local() == mail.Address(a).Local() {
+			candidates = append(candidates, string(known))
+		}
+	}
+	slices.Sort(candidates)
+	if near, ok := configs.Nearest(string(a), candidates); ok {
+		return "did you mean " + near + "?"
+	}
+	return "add the account to the accounts file first"
+}
