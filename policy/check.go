@@ -142,6 +142,7 @@ func (l *loader) checkResponsible(e *entry) {
 	switch {
 	case responsible == nil:
 		l.problems.Add(f.Responsible.Pos, l.nearest(f.Responsible.V), "no account has the address %s", e.Responsible)
+	case responsible.unreadable:
 	case responsible.RPPS == "" && responsible.ADELI == "":
 		l.problems.Add(f.Responsible.Pos, "", "%s is responsible and has neither an RPPS nor an ADELI number", e.Responsible)
 	default:

@@ -60,6 +60,8 @@ type entry struct {
 	Account
 	file     *accountEntry
 	attached int // delegates
+	// unreadable: the file names the account, and what it says about it is wrong.
+	unreadable bool
 }
 
 type grantKey struct{ mailbox, account mail.Address }
@@ -77,9 +79,13 @@ func (l *loader) roster() *Roster {
 }
 
 // addAccount takes one account over. One without a readable address or kind was reported by the decoder and can be
-// checked no further.
+// checked no further; its address is kept, so that what refers to it is not reported as well.
 func (l *loader) addAccount(f *accountEntry) {
-	if f.Address.V == "" || f.Kind.V == "" {
+	if f.Address.V == "" {
+		return
+	}
+	if f.Kind.V == "" {
+		l.claim(mail.Address(f.Address.V), f.Address.Pos, &entry{file: f, unreadable: true, Account: Account{Pos: f.Pos}})
 		return
 	}
 	e := &entry{file: f, Account: Account{
@@ -142,6 +148,8 @@ func (l *loader) addDelegation(f *delegationEntry) {
 	case mailbox == nil:
 		l.problems.Add(f.Mailbox.Pos, l.nearest(f.Mailbox.V), "no account has the address %s", f.Mailbox.V)
 		return
+	case mailbox.unreadable:
+		return
 	case mailbox.Kind != Org:
 		l.problems.Add(f.Mailbox.Pos, "only org mailboxes are shared; kinds per and med are individual, an app's is its own",
 			"%s is of kind %s and cannot be delegated", f.Mailbox.V, mailbox.Kind)
@@ -160,6 +168,9 @@ func (l *loader) addGrant(mailbox *entry, f *delegateEntry) {
 	switch {
 	case person == nil:
 		l.problems.Add(f.Account.Pos, l.nearest(f.Account.V), "no account has the address %s", f.Account.V)
+		return
+	case person.unreadable:
+		mailbox.attached++
 		return
 	case !person.Kind.Nominative():
 		l.problems.Add(f.Account.Pos, "delegate to the accounts of persons (per, med)",
