@@ -29,6 +29,7 @@ const (
 	ReasonNoSecret     ReasonCode = "no_password"       // the account has no password set
 	ReasonNotForApps   ReasonCode = "password_for_app"  // software logs in with tokens or certificates only
 	ReasonThrottled    ReasonCode = "too_many_failures" // not even tried
+	ReasonUnavailable  ReasonCode = "cannot_tell"       // what is needed to decide is not there now
 )
 
 // Reason is why a decision fell as it did, in plain English for an administrator; never show Text to the user who was

@@ -27,6 +27,12 @@ var (
 	ErrUnset = errors.New("no password is set")
 )
 
+// The mechanisms that carry a password.
+const (
+	MechanismPlain = "PLAIN"
+	MechanismLogin = "LOGIN"
+)
+
 // Refusal is an ErrRefused with what the trace needs and the client must not learn.
 type Refusal struct {
 	Reason  policy.Reason
@@ -40,14 +46,30 @@ func (r *Refusal) Error() string { return fmt.Sprintf("%v: %s", ErrRefused, r.Re
 // Is makes a Refusal an ErrRefused for errors.Is.
 func (r *Refusal) Is(target error) bool { return target == ErrRefused }
 
+// Unavailable is an ErrTemporary with its cause, for the trace.
+type Unavailable struct {
+	Reason policy.Reason
+	Person *policy.Account // nil when there is no such account
+	User   string          // the user name as it was given
+	Err    error           // what went wrong, or nil
+}
+
+func (u *Unavailable) Error() string { return fmt.Sprintf("%v: %s", ErrTemporary, u.Reason.Text) }
+
+// Is makes an Unavailable an ErrTemporary for errors.Is.
+func (u *Unavailable) Is(target error) bool { return target == ErrTemporary }
+
+func (u *Unavailable) Unwrap() error { return u.Err }
+
 // Request is one attempt to log in.
 type Request struct {
-	Mechanism string // PLAIN, LOGIN, … as SASL names it; LOGIN also for IMAP's command
+	Mechanism string // as SASL names it; LOGIN also for IMAP's command
 	User      string // the user name, in any of the contract's forms
 	Authzid   string // SASL authorization identity, or empty
 	Password  Secret
 	Remote    netip.Addr
 	Protocol  string // imap, smtp, ldap, portal
+	Session   string // id of the session that asks
 }
 
 // Result is a successful login: the person, and the mailbox they opened.
@@ -63,11 +85,16 @@ type Credential struct {
 	Secret    Secret
 	Remote    netip.Addr
 	Protocol  string
+	Familiar  bool // this account logged in from this network lately
 }
 
-// Verifier checks one kind of credential. person is nil when no account, or none that may use this kind, was named: the
-// verifier then does the same work and answers a Refusal. Other errors than a Refusal count as ErrTemporary.
+// Verifier checks one kind of credential. person is nil when no account that may log in was named: the verifier then does
+// the same work before it refuses.
 type Verifier interface {
+	// Remembers tells, at next to no cost, whether the credential was right a moment ago and still is.
+	Remembers(person *policy.Account, cred Credential) bool
+	// Verify answers nil for a right credential, a *Refusal with its Reason for a wrong one, and any other error when it
+	// cannot tell.
 	Verify(ctx context.Context, person *policy.Account, cred Credential) error
 }
 

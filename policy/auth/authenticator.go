@@ -1,0 +1,138 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"balorg/mail"
+	"balorg/policy"
+)
+
+// Options are what an Authenticator works with.
+type Options struct {
+	Config    Config
+	Snapshot  func() *policy.Snapshot // the current one
+	Passwords Passwords
+	Now       func() time.Time // nil: time.Now
+}
+
+// Authenticator says who somebody is and which mailbox opens for them. It may be used by any number of goroutines.
+type Authenticator struct {
+	snapshot  func() *policy.Snapshot
+	throttle  *throttle
+	passwords *passwords
+	verifier  Verifier
+}
+
+// New makes an Authenticator for local passwords.
+func New(opt Options) *Authenticator { return newAuthenticator(opt, argon2id) }
+
+func newAuthenticator(opt Options, derive deriver) *Authenticator {
+	cfg := opt.Config.withDefaults()
+	now := opt.Now
+	if now == nil {
+		now = time.Now
+	}
+	p := newPasswords(opt.Passwords, cfg, now, derive)
+	return &Authenticator{snapshot: opt.Snapshot, throttle: newThrottle(cfg, now), passwords: p, verifier: p}
+}
+
+// Authenticate answers who the request comes from and what they open, or an error that is ErrRefused (a *Refusal) or
+// ErrTemporary (an *Unavailable).
+//
+// Every refusal follows the same work, one hash: what is wrong with a request is looked at before and told after. Only what
+// succeeds may be quick.
+func (a *Authenticator) Authenticate(ctx context.Context, req Request) (Result, error) {
+	login, person, access, allowed := a.resolve(req)
+	cred := Credential{Mechanism: req.Mechanism, Secret: req.Password, Remote: req.Remote, Protocol: req.Protocol}
+	if allowed && a.verifier.Remembers(person, cred) {
+		return Result{Person: person, Mailbox: access.Mailbox, Access: access}, nil
+	}
+	who := pair{network: networkOf(req.Remote), who: string(login.Person)}
+	if person != nil && person.ID != "" {
+		who.who = string(person.ID) // both its addresses are one account
+	}
+	// The mailbox asked for is part of what was wrong: a right password for a mailbox not delegated is no known wrong one.
+	attempt, ok := a.throttle.begin(who, a.passwords.mac(req.User+"\x00"+req.Authzid, prepare(req.Password)))
+	if !ok {
+		return Result{}, &Unavailable{Person: person, User: req.User, Reason: policy.Reason{
+			Code: policy.ReasonThrottled, Text: fmt.Sprintf("too many failures lately from %s or for %q", who.network, login.Person),
+		}}
+	}
+	cred.Familiar = attempt.familiar
+	err := a.verifier.Verify(ctx, whoMayLogIn(person), cred)
+	if err == nil || errors.Is(err, ErrRefused) {
+		result, err := a.conclude(req, person, access, err)
+		if err != nil {
+			attempt.finish(refused)
+			return Result{}, err
+		}
+		attempt.finish(succeeded)
+		return result, nil
+	}
+	attempt.finish(undecided)
+	return Result{}, &Unavailable{Person: person, User: req.User, Err: err, Reason: policy.Reason{
+		Code: policy.ReasonUnavailable, Text: fmt.Sprintf("the credentials could not be checked: %v", err),
+	}}
+}
+
+// resolve reads the user name and asks policy what it opens.
+func (a *Authenticator) resolve(req Request) (login policy.Login, person *policy.Account, access policy.Access, ok bool) {
+	login, err := policy.ParseLogin(req.User, req.Authzid)
+	if err != nil {
+		return policy.Login{}, nil, policy.Access{Reason: policy.Reason{Code: policy.ReasonBadLogin, Text: err.Error()}}, false
+	}
+	person, access, ok = a.snapshot().Resolve(login)
+	return login, person, access, ok
+}
+
+// whoMayLogIn keeps from the verifier accounts whose password, if there is one, must not count.
+func whoMayLogIn(person *policy.Account) *policy.Account {
+	if person == nil || person.Kind == policy.Org || person.State != policy.Active {
+		return nil
+	}
+	return person
+}
+
+// conclude turns the verifier's word and policy's into an answer. Policy is asked again: rules may have changed while the
+// hash was computed.
+func (a *Authenticator) conclude(req Request, before *policy.Account, asked policy.Access, verdict error) (Result, error) {
+	_, person, access, allowed := a.resolve(req)
+	refusal := &Refusal{Reason: access.Reason, Person: person, Mailbox: access.Mailbox, User: req.User}
+	var wrong *Refusal
+	switch {
+	case errors.As(verdict, &wrong):
+		// Whether the account may log in weighs more than its password; what the mailbox is does not.
+		refusal.Reason = wrong.Reason
+		if whoMayLogIn(before) == nil {
+			refusal.Reason = asked.Reason
+		}
+		return Result{}, refusal
+	case !allowed:
+		return Result{}, refusal
+	case before == nil || person.ID != before.ID:
+		refusal.Reason = policy.Reason{Code: policy.ReasonUnknown, Text: "the account was replaced while it logged in"}
+		return Result{}, refusal
+	}
+	return Result{Person: person, Mailbox: access.Mailbox, Access: access}, nil
+}
+
+// SetPassword checks, hashes and keeps a password for the account; what was known of the former one is dropped. An error
+// that is ErrWeakPassword says what to choose instead.
+func (a *Authenticator) SetPassword(ctx context.Context, id mail.AccountID, password Secret) error {
+	defer a.throttle.forgive(string(id))
+	return a.passwords.set(ctx, id, password)
+}
+
+// RemovePassword takes the account's password away.
+func (a *Authenticator) RemovePassword(ctx context.Context, id mail.AccountID) error {
+	return a.passwords.remove(ctx, id)
+}
+
+// Forget drops what is remembered of the account's password, after something else than SetPassword changed it.
+func (a *Authenticator) Forget(id mail.AccountID) {
+	a.passwords.forget(id)
+	a.throttle.forgive(string(id))
+}

@@ -1,0 +1,37 @@
+package auth
+
+import (
+	"cmp"
+	"runtime"
+	"time"
+)
+
+// Config is the section authentication of the daemon's configuration. The zero value means the defaults.
+type Config struct {
+	MinPassword              int           `yaml:"min_password"`                // characters
+	FailuresPerMinute        int           `yaml:"failures_per_minute"`         // of a network against one account
+	NetworkFailuresPerMinute int           `yaml:"network_failures_per_minute"` // of a network against all accounts
+	AccountFailuresPerMinute int           `yaml:"account_failures_per_minute"` // against an account from all unfamiliar networks
+	Remember                 time.Duration `yaml:"remember"`                    // how long a right password needs no hashing
+	HashSlots                int           `yaml:"hash_slots"`                  // hashes at a time
+}
+
+// Defaults of the section authentication.
+const (
+	defaultMinPassword     = 12
+	defaultFailures        = 20
+	defaultNetworkFailures = 200
+	defaultAccountFailures = 100
+	defaultRemember        = 10 * time.Minute
+)
+
+func (c Config) withDefaults() Config {
+	c.MinPassword = cmp.Or(c.MinPassword, defaultMinPassword)
+	c.FailuresPerMinute = cmp.Or(c.FailuresPerMinute, defaultFailures)
+	c.NetworkFailuresPerMinute = cmp.Or(c.NetworkFailuresPerMinute, defaultNetworkFailures)
+	c.AccountFailuresPerMinute = cmp.Or(c.AccountFailuresPerMinute, defaultAccountFailures)
+	c.Remember = cmp.Or(c.Remember, defaultRemember)
+	// One slot is kept for familiar networks, so there are two at least; a hash keeps a core busy for 30 ms.
+	c.HashSlots = cmp.Or(c.HashSlots, max(2, runtime.GOMAXPROCS(0)))
+	return c
+}
