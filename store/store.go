@@ -16,9 +16,11 @@ var (
 	// ErrFull: free space on the state's disk is below the guard; nothing was written. Deletions still go through
 	// (Reclaim), so that space can be won back.
 	ErrFull = errors.New("the state's disk is full")
-	// ErrUnavailable: the engine met a write or sync error and takes no writes until it has been reopened.
+	// ErrUnavailable: the engine met a write or sync error, or is closed, and takes nothing until it has been reopened. The
+	// one Update during which the error was met may be found after the reopening or not: a disk that fails a sync does
+	// not say what it kept.
 	ErrUnavailable = errors.New("the state cannot be written")
-	// ErrTooBig: one transaction writes more than an engine takes at once; nothing was written.
+	// ErrTooBig: one key, value or transaction is larger than an engine takes at once; nothing was written.
 	ErrTooBig = errors.New("transaction too big")
 )
 
@@ -26,7 +28,9 @@ var (
 const (
 	MaxKey   = 1 << 10   // octets of a key
 	MaxValue = 256 << 10 // octets of a value
-	MaxTx    = 4 << 20   // octets of keys and values one Update writes
+	MaxTx    = 4 << 20   // octets of keys and values one Update writes, EntryCost added for each key
+	// EntryCost is what one key counts towards MaxTx beside its octets: an engine keeps a node for each.
+	EntryCost = 128
 )
 
 // Reader is one consistent view of the state. It is valid, with all it yields, only until the function it was given to
@@ -35,7 +39,8 @@ type Reader interface {
 	// Get answers a copy of the value under key, or ErrNotFound.
 	Get(key []byte) ([]byte, error)
 	// Scan yields the pairs with from <= key < to in order of key (to nil: no upper bound). The slices yielded are
-	// valid until the next step. Stop with break; an error ends the sequence with a nil key and is answered by Err.
+	// valid until the next step and are not to be changed. Stop with break. An error ends the sequence early and is
+	// answered by Err; View and Update also answer it when their function answers nil.
 	Scan(from, to []byte) iter.Seq2[[]byte, []byte]
 	// ScanBack is Scan in descending order.
 	ScanBack(from, to []byte) iter.Seq2[[]byte, []byte]
@@ -43,18 +48,20 @@ type Reader interface {
 	Err() error
 }
 
-// Writer is a Reader that sees its own writes.
+// Writer is a Reader that sees its own writes. Keys may be written during a scan; whether the scan still meets those is
+// not said.
 type Writer interface {
 	Reader
 	// Set puts value under key. The writer keeps copies.
 	Set(key, value []byte) error
 	// Delete removes key; a key that is not there is no error.
 	Delete(key []byte) error
-	// AfterCommit runs fn once the transaction is durable, in the caller's goroutine, before Update returns.
+	// AfterCommit runs fn once the transaction is durable, in the caller's goroutine, before Update returns. When Update
+	// answers an error fn never runs.
 	AfterCommit(fn func())
 }
 
-// Store is the state as its users see it.
+// Store is the state as its users see it. The functions given to View, Update and Reclaim call none of these methods.
 type Store interface {
 	// View runs fn on one consistent view.
 	View(ctx context.Context, fn func(Reader) error) error

@@ -1,0 +1,294 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+// enginePrefix starts the keys Badger keeps for itself.
+const enginePrefix = "!badger!"
+
+var (
+	errEmptyKey    = errors.New("key is empty")
+	errReservedKey = errors.New("key is reserved to the engine")
+	errClosed      = fmt.Errorf("%w: it is closed", ErrUnavailable)
+)
+
+// ErrLocked is answered by Open when another process has the state open.
+var ErrLocked = errors.New("the state is in use by another process")
+
+// Sizes of the engine, as measured. Badger takes transactions of up to 15 % of a mem table and 1/100 of that in keys: MaxTx,
+// with EntryCost, stays below both.
+const (
+	memTableSize   = 32 << 20
+	valueLogSize   = 64 << 20 // preallocated twofold, sparse; holds nothing, since every value is below the threshold
+	valueThreshold = 1 << 20
+	blockCacheSize = 16 << 20
+)
+
+// Waits between attempts to reopen the engine after a write error.
+const (
+	reopenFirst = 100 * time.Millisecond
+	reopenLimit = 30 * time.Second
+)
+
+// Options say where the state is kept. The zero value of each but Dir works.
+type Options struct {
+	// Dir is the folder of the state, made when it is not there, closed to others than its owner.
+	Dir string
+	// InMemory keeps the state in memory and nothing in Dir, for tests: it ends with Close.
+	InMemory bool
+	// MinFree is the free space of Dir's disk, in octets, below which writes are refused (ErrFull). 0: 256 MiB, which is also
+	// the least that keeps a full disk from killing the process while the state is busy.
+	MinFree int64
+	// Free reads the free space of a folder's disk. nil: statfs.
+	Free func(dir string) (int64, error)
+	// Logger gets what the engine has to say. nil: nowhere.
+	Logger *slog.Logger
+}
+
+// DB is the daemon's engine: Badger, written by one committer that puts all waiting transactions under one sync.
+// It is a Store. After a write or sync error everything answers ErrUnavailable until the engine, closed and opened anew in
+// the background, reads back what the disk really holds.
+type DB struct {
+	opt     Options
+	log     *slog.Logger
+	space   *space
+	watches *watches
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // committer and reopener
+	wake   chan struct{}
+
+	mu     sync.Mutex
+	queue  []*update
+	engine *engine // nil: failed, being reopened
+	closed bool
+
+	commitTxn func(*badger.Txn) error // replaced by tests that need a disk that fails
+	reopened  chan struct{}           // gets a token after each reopening
+}
+
+// engine is one opened Badger and those who use it.
+type engine struct {
+	badger *badger.DB
+	users  int           // guarded by DB.mu
+	idle   chan struct{} // closed when the engine is retired and the last user has gone
+	left   bool          // retired
+}
+
+// Open opens the state, making it when there is none. ErrLocked when another process has it open.
+func Open(opt Options) (*DB, error) {
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opt.MinFree == 0 {
+		opt.MinFree = defaultMinFree
+	}
+	if opt.Free == nil {
+		opt.Free = statfs
+	}
+	db := &DB{
+		opt:       opt,
+		log:       opt.Logger,
+		space:     &space{minFree: opt.MinFree},
+		watches:   newWatches(),
+		wake:      make(chan struct{}, 1),
+		commitTxn: (*badger.Txn).Commit,
+		reopened:  make(chan struct{}, 1),
+	}
+	if !opt.InMemory {
+		db.space.read = func() (int64, error) { return opt.Free(opt.Dir) }
+		if err := makeDir(opt.Dir); err != nil {
+			return nil, err
+		}
+		// Badger writes while it opens; on a full disk it would be killed.
+		if err := db.space.allows(true); err != nil {
+			return nil, fmt.Errorf("open the state in %s: %w", opt.Dir, err)
+		}
+	}
+	e, err := db.open()
+	if err != nil {
+		return nil, err
+	}
+	db.engine = e
+	db.ctx, db.cancel = context.WithCancel(context.Background())
+	db.wg.Add(1)
+	go db.commitLoop()
+	return db, nil
+}
+
+// makeDir makes the state's folder and closes it to others: Badger's own files have wider modes.
+func makeDir(dir string) error {
+	if dir == "" {
+		return errors.New("the state has no folder")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the state's folder: %w", err)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return fmt.Errorf("close the state's folder to others: %w", err)
+	}
+	return nil
+}
+
+func (db *DB) open() (*engine, error) {
+	opt := badger.DefaultOptions(db.opt.Dir)
+	if db.opt.InMemory {
+		opt = badger.DefaultOptions("").WithInMemory(true)
+	}
+	opt.SyncWrites = !db.opt.InMemory
+	opt.MemTableSize = memTableSize
+	opt.NumMemtables = 2
+	opt.NumLevelZeroTables = 2
+	opt.NumLevelZeroTablesStall = 4
+	opt.NumCompactors = 2
+	opt.BlockCacheSize = blockCacheSize
+	opt.Compression = options.None
+	opt.ValueLogFileSize = valueLogSize
+	opt.ValueThreshold = valueThreshold
+	opt.MetricsEnabled = false
+	opt.DetectConflicts = false // one writer
+	opt.Logger = engineLog{db.log}
+	b, err := badger.Open(opt)
+	if isLocked(err) {
+		return nil, fmt.Errorf("open the state in %s: %w", db.opt.Dir, ErrLocked)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the state in %s: %w", db.opt.Dir, err)
+	}
+	return &engine{badger: b, idle: make(chan struct{})}, nil
+}
+
+// Close waits for the transactions and views that run, answers ErrUnavailable to all others, and closes the engine.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	if db.closed {
+		db.mu.Unlock()
+		return nil
+	}
+	db.closed = true
+	db.mu.Unlock()
+	db.cancel()
+	db.wg.Wait()
+	db.mu.Lock()
+	e := db.engine
+	db.engine = nil
+	if e != nil {
+		db.leave(e)
+	}
+	db.mu.Unlock()
+	if e == nil {
+		return nil
+	}
+	<-e.idle
+	if err := e.badger.Close(); err != nil {
+		return fmt.Errorf("close the state: %w", err)
+	}
+	return nil
+}
+
+// View implements Store.
+func (db *DB) View(ctx context.Context, fn func(Reader) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	e, err := db.acquire()
+	if err != nil {
+		return err
+	}
+	defer db.release(e)
+	v := &view{txn: e.badger.NewTransaction(false)}
+	defer v.txn.Discard()
+	if err := fn(v); err != nil {
+		return err
+	}
+	return v.err
+}
+
+// Update implements Store. An update that waits is taken back when ctx ends; once its function runs, the true result is
+// answered.
+func (db *DB) Update(ctx context.Context, fn func(Writer) error) error {
+	return db.update(ctx, fn, false)
+}
+
+// Reclaim implements Store. The guard keeps a quarter of MinFree even from it.
+func (db *DB) Reclaim(ctx context.Context, fn func(Writer) error) error {
+	return db.update(ctx, fn, true)
+}
+
+// Watch implements Store.
+func (db *DB) Watch(prefix []byte) (changed <-chan struct{}, stop func()) {
+	return db.watches.add(string(prefix))
+}
+
+// Room answers ErrFull when n more octets on the state's disk would take it below the guard: for those who write files
+// beside the engine's.
+func (db *DB) Room(n int64) error { return db.space.room(db.opt.MinFree + n) }
+
+// Ready answers nil when the state can be read and written, ErrUnavailable or ErrFull otherwise.
+func (db *DB) Ready() error {
+	e, err := db.acquire()
+	if err != nil {
+		return err
+	}
+	db.release(e)
+	return db.space.allows(false)
+}
+
+// Size is about how many octets the engine's files take, as of the last minute.
+func (db *DB) Size() int64 {
+	e, err := db.acquire()
+	if err != nil {
+		return 0
+	}
+	defer db.release(e)
+	tables, log := e.badger.Size()
+	return tables + log
+}
+
+// usable tells why the engine cannot be used. The caller holds db.mu.
+func (db *DB) usable() error {
+	switch {
+	case db.closed:
+		return errClosed
+	case db.engine == nil:
+		return ErrUnavailable
+	}
+	return nil
+}
+
+func (db *DB) acquire() (*engine, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if err := db.usable(); err != nil {
+		return nil, err
+	}
+	db.engine.users++
+	return db.engine, nil
+}
+
+func (db *DB) release(e *engine) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if e.users--; e.users == 0 && e.left {
+		close(e.idle)
+	}
+}
+
+// leave marks e as retired. The caller holds db.mu.
+func (db *DB) leave(e *engine) {
+	e.left = true
+	if e.users == 0 {
+		close(e.idle)
+	}
+}

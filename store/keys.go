@@ -1,0 +1,33 @@
+package store
+
+// Prefixes of the tables in the key space. A table writes no key outside its own; the layout below a prefix is told in the
+// package comment of the folder named in Tables.
+const (
+	PrefixAudit        = "a/"
+	PrefixBody         = "b/"
+	PrefixChoice       = "c/"
+	PrefixIdentity     = "i/"
+	PrefixMailbox      = "m/"
+	PrefixPassword     = "p/"
+	PrefixSubscription = "s/"
+)
+
+// Table is one table of the key space.
+type Table struct {
+	Prefix string
+	Folder string // under store, whose package owns the prefix
+	Holds  string
+}
+
+// Tables lists the tables in order of their prefixes. No prefix is the start of another.
+func Tables() []Table {
+	return []Table{
+		{PrefixAudit, "audit", "the trace: records chained by hash, head, checkpoint, key, indexes"},
+		{PrefixBody, "body", "message bodies once each: rows with reference counts, values up to the inline limit"},
+		{PrefixChoice, "setting", "personal choices: default account, notifications"},
+		{PrefixIdentity, "identity", "addresses and the account ids given to them"},
+		{PrefixMailbox, "mailbox", "folders, messages, flags, counters"},
+		{PrefixPassword, "setting", "password hashes"},
+		{PrefixSubscription, "subscription", "folders a person subscribed to or unsubscribed from"},
+	}
+}

@@ -1,0 +1,235 @@
+package store
+
+import (
+	"bytes"
+	"iter"
+	"slices"
+)
+
+// overlay holds the writes of one batch of transactions that are not in the engine yet.
+type overlay struct {
+	entries map[string]entry
+	keys    []string // sorted; may hold keys that were rolled back and are no longer in entries
+	fresh   []string // keys not yet merged into keys
+	cost    int
+}
+
+// entry is the newest write of a key.
+type entry struct {
+	value   []byte
+	deleted bool
+	by      int // number of the transaction in the batch that wrote it
+}
+
+func newOverlay() *overlay { return &overlay{entries: make(map[string]entry)} }
+
+func entryCost(key string, e entry) int { return len(key) + len(e.value) + EntryCost }
+
+// put replaces the entry of key, present telling whether it has one afterwards, and answers what was there before.
+func (o *overlay) put(key string, e entry, present bool) (old entry, had bool) {
+	old, had = o.entries[key]
+	if had {
+		o.cost -= entryCost(key, old)
+	}
+	if !present {
+		delete(o.entries, key)
+		return old, had
+	}
+	o.entries[key] = e
+	o.cost += entryCost(key, e)
+	if !had {
+		o.fresh = append(o.fresh, key)
+	}
+	return old, had
+}
+
+// span answers the sorted keys with from <= key < to. The slice stays as it is while more is written.
+func (o *overlay) span(from, to []byte) []string {
+	if len(o.fresh) > 0 {
+		slices.Sort(o.fresh)
+		o.keys = mergeKeys(o.keys, o.fresh)
+		o.fresh = o.fresh[:0]
+	}
+	lo, _ := slices.BinarySearch(o.keys, string(from))
+	hi := len(o.keys)
+	if to != nil {
+		hi, _ = slices.BinarySearch(o.keys, string(to))
+	}
+	return o.keys[lo:max(lo, hi)]
+}
+
+// mergeKeys makes a new slice: scans under way keep theirs.
+func mergeKeys(a, b []string) []string {
+	out := make([]string, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if a[0] <= b[0] {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return slices.Compact(append(append(out, a...), b...))
+}
+
+// undo is how one write is taken back.
+type undo struct {
+	key    string
+	before entry
+	had    bool
+}
+
+// tx is the Writer of one transaction: the engine's view below, the batch's overlay above.
+type tx struct {
+	*view
+	over    *overlay
+	number  int
+	journal []undo
+	own     int // cost of the keys this transaction wrote
+	after   []func()
+	failed  error // a refused write; the transaction cannot succeed any more
+}
+
+func (t *tx) Get(key []byte) ([]byte, error) {
+	if e, ok := t.over.entries[string(key)]; ok {
+		if e.deleted {
+			return nil, ErrNotFound
+		}
+		return append([]byte{}, e.value...), nil
+	}
+	return t.view.Get(key)
+}
+
+func (t *tx) Set(key, value []byte) error {
+	if err := checkWrite(key, value); err != nil {
+		return t.refuse(err)
+	}
+	return t.write(string(key), entry{value: append([]byte{}, value...), by: t.number})
+}
+
+func (t *tx) Delete(key []byte) error {
+	if err := checkWrite(key, nil); err != nil {
+		return t.refuse(err)
+	}
+	return t.write(string(key), entry{deleted: true, by: t.number})
+}
+
+func (t *tx) AfterCommit(fn func()) { t.after = append(t.after, fn) }
+
+func (t *tx) refuse(err error) error {
+	if t.failed == nil {
+		t.failed = err
+	}
+	return err
+}
+
+func (t *tx) write(key string, e entry) error {
+	before, had := t.over.put(key, e, true)
+	t.journal = append(t.journal, undo{key, before, had})
+	t.own += entryCost(key, e)
+	if had && before.by == t.number {
+		t.own -= entryCost(key, before)
+	}
+	if t.own > MaxTx {
+		return t.refuse(ErrTooBig)
+	}
+	return nil
+}
+
+// rollback takes back all writes of the transaction.
+func (t *tx) rollback() {
+	for _, u := range slices.Backward(t.journal) {
+		t.over.put(u.key, u.before, u.had)
+	}
+	t.journal, t.own = nil, 0
+}
+
+// move takes the transaction's writes out of its overlay and into another. Only the last transaction of a batch can be
+// moved.
+func (t *tx) move(to *overlay) {
+	writes := make(map[string]entry, len(t.journal))
+	for _, u := range t.journal {
+		writes[u.key] = t.over.entries[u.key]
+	}
+	t.rollback()
+	for key, e := range writes {
+		to.put(key, e, true)
+	}
+	t.over = to
+}
+
+func (t *tx) Scan(from, to []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		t.merge(t.view.Scan(from, to), t.over.span(from, to), false, yield)
+	}
+}
+
+func (t *tx) ScanBack(from, to []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		t.merge(t.view.ScanBack(from, to), t.over.span(from, to), true, yield)
+	}
+}
+
+// merge yields the pairs of below, which descend when back is set, with the overlay's writes of keys over them.
+func (t *tx) merge(below iter.Seq2[[]byte, []byte], keys []string, back bool, yield func(key, value []byte) bool) {
+	peek := func() string {
+		if back {
+			return keys[len(keys)-1]
+		}
+		return keys[0]
+	}
+	// take steps over the overlay's next key and yields its write. It answers whether to go on, and whether the key is
+	// one the overlay decides: one that was rolled back is not.
+	take := func() (more, ours bool) {
+		key := peek()
+		if back {
+			keys = keys[:len(keys)-1]
+		} else {
+			keys = keys[1:]
+		}
+		e, ours := t.over.entries[key]
+		return !ours || e.deleted || yield([]byte(key), e.value), ours
+	}
+	for key, value := range below {
+		for len(keys) > 0 && before(peek(), string(key), back) {
+			if more, _ := take(); !more {
+				return
+			}
+		}
+		if len(keys) > 0 && peek() == string(key) {
+			more, ours := take()
+			if !more {
+				return
+			}
+			if ours {
+				continue
+			}
+		}
+		if !yield(key, value) {
+			return
+		}
+	}
+	for len(keys) > 0 && t.err == nil {
+		if more, _ := take(); !more {
+			return
+		}
+	}
+}
+
+func before(a, b string, back bool) bool {
+	if back {
+		return a > b
+	}
+	return a < b
+}
+
+func checkWrite(key, value []byte) error {
+	switch {
+	case len(key) == 0:
+		return errEmptyKey
+	case len(key) > MaxKey, len(value) > MaxValue:
+		return ErrTooBig
+	case bytes.HasPrefix(key, []byte(enginePrefix)):
+		return errReservedKey
+	}
+	return nil
+}

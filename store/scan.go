@@ -1,0 +1,103 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// view is a Reader over one Badger read transaction.
+type view struct {
+	txn *badger.Txn
+	err error
+}
+
+func (v *view) Get(key []byte) ([]byte, error) {
+	item, err := v.txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) || errors.Is(err, badger.ErrEmptyKey) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read a key: %w", err)
+	}
+	value, err := item.ValueCopy(nil)
+	if err != nil {
+		return nil, fmt.Errorf("read a value: %w", err)
+	}
+	return value, nil
+}
+
+func (v *view) Err() error { return v.err }
+
+func (v *view) fail(err error) {
+	if v.err == nil {
+		v.err = fmt.Errorf("scan: %w", err)
+	}
+}
+
+func (v *view) Scan(from, to []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		it := v.txn.NewIterator(iteratorOptions(from, to, false))
+		defer it.Close()
+		for it.Seek(from); it.Valid(); it.Next() {
+			key := it.Item().Key()
+			if to != nil && bytes.Compare(key, to) >= 0 {
+				return
+			}
+			if !v.yield(it.Item(), yield) {
+				return
+			}
+		}
+	}
+}
+
+func (v *view) ScanBack(from, to []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		if to != nil && len(to) == 0 {
+			return // no key is below the empty one; Badger would start at the last
+		}
+		it := v.txn.NewIterator(iteratorOptions(from, to, true))
+		defer it.Close()
+		for it.Seek(to); it.Valid(); it.Next() {
+			key := it.Item().Key()
+			if bytes.Compare(key, from) < 0 {
+				return
+			}
+			if to != nil && bytes.Equal(key, to) {
+				continue
+			}
+			if !v.yield(it.Item(), yield) {
+				return
+			}
+		}
+	}
+}
+
+func (v *view) yield(item *badger.Item, yield func(key, value []byte) bool) (more bool) {
+	// Not item.Value(fn): a panic or break in the loop's body would have to pass through Badger.
+	var value []byte
+	if err := item.Value(func(b []byte) error { value = b; return nil }); err != nil {
+		v.fail(err)
+		return false
+	}
+	return yield(item.Key(), value)
+}
+
+// iteratorOptions gives the iterator what from and to have in common, so that tables that hold none of it stay
+// untouched. Values are read when stepped on: they lie beside their keys, and Badger prefetches each in a goroutine.
+func iteratorOptions(from, to []byte, back bool) badger.IteratorOptions {
+	n := 0
+	for n < len(from) && n < len(to) && from[n] == to[n] {
+		n++
+	}
+	opt := badger.DefaultIteratorOptions
+	opt.PrefetchValues = false
+	opt.Reverse = back
+	if !back {
+		opt.Prefix = from[:n]
+	}
+	return opt
+}
