@@ -12,10 +12,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/unicode/norm"
-
 	"balorg/mail"
 	"balorg/policy"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // maxPassword bounds what is hashed, in octets.

@@ -1,6 +1,10 @@
 package auth
 
-import "log/slog"
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
 
 const redacted = "<redacted>"
 
@@ -17,10 +21,8 @@ func (s Secret) Reveal() string { return s.text }
 // IsEmpty tells whether there is nothing to reveal.
 func (s Secret) IsEmpty() bool { return s.text == "" }
 
-func (Secret) String() string { return redacted }
-
-// GoString answers for %#v, which would otherwise print the field.
-func (Secret) GoString() string { return redacted }
+// Format answers for fmt, whatever the verb.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue answers for slog.
 func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
