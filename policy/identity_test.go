@@ -145,3 +145,16 @@ func TestRestoreRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestReconcileHealsDoubles: two live identities of one address should not be; the older one is parked, not served.
+func TestReconcileHealsDoubles(t *testing.T) {
+	known := []policy.Identity{
+		{ID: "old", Address: "a", State: policy.IdentityLive, Since: onDay(0)},
+		{ID: "new", Address: "a", State: policy.IdentityLive, Since: onDay(1)},
+	}
+	r := &policy.Roster{Accounts: []*policy.Account{{Address: "a"}}}
+	want := []policy.Identity{{ID: "old", Address: "a", State: policy.IdentityParked, Since: onDay(2)}}
+	if diff := gocmp.Diff(want, policy.Reconcile(known, r, onDay(2), policy.DefaultPark)); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+}

@@ -262,6 +262,16 @@ func TestRulesChangedWhileChecked(t *testing.T) {
 	if !errors.As(err, &refusal) || refusal.Reason.Code != policy.ReasonNotDelegated {
 		t.Errorf("a delegation withdrawn while the password was hashed: %v", err)
 	}
+
+	c = newClinic(t, Config{})
+	c.during = func() { // as account new does
+		c.snapshot.Store(policy.NewSnapshot(c.roster, []policy.Identity{
+			{ID: "somebody-else", Address: "claire.durand" + at, State: policy.IdentityLive},
+		}, nil))
+	}
+	if result, err := c.try("claire.durand"+at, "demo-claire.durand", ward); !errors.Is(err, ErrRefused) {
+		t.Errorf("an address given to somebody else while its former password was hashed: %+v, %v", result, err)
+	}
 }
 
 func TestThrottle(t *testing.T) {
@@ -339,6 +349,17 @@ func TestThrottle(t *testing.T) {
 		}
 		if looked != 200 {
 			t.Errorf("%d of 300 guesses looked at, want 200", looked)
+		}
+	})
+	t.Run("successes cost nothing", func(t *testing.T) {
+		c := newClinic(t, Config{NetworkFailuresPerMinute: 1, AccountFailuresPerMinute: 1, FailuresPerMinute: 1})
+		for _, user := range []string{"claire.durand", "paul.bernard", "lea.petit", "noemie.martin"} {
+			if _, err := c.try(user+at, "demo-"+user, ward); err != nil {
+				t.Errorf("%s: %v", user, err)
+			}
+			if _, err := c.try(user+at, "demo-"+user, stranger); err != nil {
+				t.Errorf("%s elsewhere: %v", user, err)
+			}
 		}
 	})
 	t.Run("the same wrong password counts once", func(t *testing.T) {
@@ -525,7 +546,8 @@ func TestArgon2id(t *testing.T) {
 func TestSecretIsNeverPrinted(t *testing.T) {
 	s := NewSecret("hunter2 hunter2")
 	var b strings.Builder
-	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "secret", s, "request", Request{Password: s}, "credential", &Credential{Secret: s})
+	slog.New(slog.NewTextHandler(&b, nil)).LogAttrs(t.Context(), slog.LevelInfo, "x",
+		slog.Any("secret", s), slog.Any("request", Request{Password: s}), slog.Any("credential", &Credential{Secret: s}))
 	fmt.Fprintf(&b, "%v %+v %#v %s %q %x %d %v %#v", s, s, s, s, s, s, s, &s, Request{Password: s})
 	encoded, err := json.Marshal(map[string]any{"s": s, "p": &s, "r": Request{Password: s}})
 	if err != nil {
