@@ -12,7 +12,7 @@ import (
 
 // Decode fills into, a pointer to a struct, from the YAML in data and answers everything that is wrong with it. Fields
 // take the key of their `yaml:"key"` tag ("-" leaves a field alone, embedded structs lend their keys, ",required" makes the key
-// obligatory); a field of type Pos receives the position of the struct that holds it. Strings, booleans, integers, durations, types
+// obligatory); an exported field of type Pos receives the position of the struct that holds it. Strings, booleans, whole numbers from 0, durations, types
 // with UnmarshalText, Value, OneOrMore, lists, maps by string and structs are read. What the file does not name keeps the
 // value it had, so defaults are set beforehand; an empty file changes nothing.
 //

@@ -36,6 +36,7 @@ type shared struct {
 
 type settings struct {
 	shared
+	pos configs.Pos // the package's own: not Decode's to fill
 
 	Host    configs.Value[string]     `yaml:"host"`
 	Count   int8                      `yaml:"count"`
@@ -50,7 +51,7 @@ type settings struct {
 }
 
 func TestDecode(t *testing.T) {
-	got := settings{Count: 7, Size: 3}
+	got := settings{Count: 7, Size: 3, pos: configs.Pos{Line: 9}}
 	problems := configs.Decode("a.yaml", []byte(`
 flag: true
 host: "a"
@@ -70,9 +71,9 @@ size: 2GB
 	}
 	at := func(line, column int) configs.Pos { return configs.Pos{File: "a.yaml", Line: line, Column: column} }
 	want := settings{
-		shared: shared{Flag: true},
-		Host:   configs.Value[string]{V: "a", Pos: at(3, 7), Set: true},
-		Count:  7, Share: 0.2, Wait: 30 * 24 * time.Hour, Size: 2e9,
+		shared: shared{Flag: true}, pos: configs.Pos{Line: 9},
+		Host:  configs.Value[string]{V: "a", Pos: at(3, 7), Set: true},
+		Count: 7, Share: 0.2, Wait: 30 * 24 * time.Hour, Size: 2e9,
 		Listen: configs.OneOrMore[string]{":25"},
 		Parts:  []part{{at(8, 5), "0123"}, {at(9, 5), "no"}},
 		Stores: map[string]part{"local": {at(11, 10), "x"}},
@@ -109,6 +110,7 @@ func TestDecodeProblems(t *testing.T) {
 		{"bool in words", "flag: yes", `a.yaml:1:7: flag: "yes" is neither true nor false (hint: write true or false)`},
 		{"octal", "count: 010", `a.yaml:1:8: count: "010" is not a whole number in range`},
 		{"int out of range", "count: 128", `a.yaml:1:8: count: "128" is not a whole number in range`},
+		{"negative int", "count: -1", `a.yaml:1:8: count: "-1" is not a whole number in range`},
 		{"int with sign", "count: +1", `a.yaml:1:8: count: "+1" is not a whole number in range`},
 		{"negative share", "share: -1", `a.yaml:1:8: share: "-1" is not a positive number`},
 		{"share not a number", "share: .nan", `a.yaml:1:8: share: ".nan" is not a positive number`},

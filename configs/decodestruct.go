@@ -72,7 +72,7 @@ func collect(v reflect.Value, at Pos, into map[string]field) {
 	for i := range v.NumField() {
 		what := v.Type().Field(i)
 		switch tag, options, _ := strings.Cut(what.Tag.Get("yaml"), ","); {
-		case what.Type == posType:
+		case what.Type == posType && what.IsExported():
 			v.Field(i).Set(reflect.ValueOf(at))
 		case what.Anonymous && tag == "" && what.Type.Kind() == reflect.Struct:
 			collect(v.Field(i), at, into)

@@ -4,7 +4,6 @@ import (
 	"encoding"
 	"reflect"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -130,8 +129,9 @@ func (d *decoder) integer(n *yaml.Node, v reflect.Value, key string) {
 		return
 	}
 	number, err := strconv.ParseInt(text, 10, v.Type().Bits())
-	// A leading zero means octal to one reader of YAML and decimal to another.
-	if digits := strings.TrimLeft(text, "-"); err != nil || text[0] == '+' || (len(digits) > 1 && digits[0] == '0') {
+	// A leading zero means octal to one reader of YAML and decimal to another. All settings count something, so that
+	// none is negative.
+	if err != nil || text[0] == '+' || text[0] == '-' || (len(text) > 1 && text[0] == '0') {
 		d.add(n, "", "%s: %q is not a whole number in range", key, text)
 		return
 	}
