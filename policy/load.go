@@ -53,6 +53,7 @@ type loader struct {
 	granted    map[grantKey]configs.Pos
 	grants     []Delegation
 	homes      map[mail.Address]configs.Pos // where each person's default account is set
+	searched   int                          // likely addresses looked for
 }
 
 // entry is an account together with what the file said about it.
@@ -194,11 +195,18 @@ func (l *loader) addGrant(mailbox *entry, f *delegateEntry) {
 	})
 }
 
+// maxNearest bounds the search for likely addresses: with half an accounts file missing, ten thousand references dangle, and
+// comparing each with every account would hold the reload for minutes.
+const maxNearest = 20
+
 // nearest is the hint for an address that no account has.
 func (l *loader) nearest(a address) string {
+	const otherwise = "add the account to the accounts file first"
+	if l.searched++; l.searched > maxNearest {
+		return otherwise
+	}
 	candidates := make([]string, 0, len(l.byAddress))
 	for known := range l.byAddress {
-		// Only near neighbours are worth the comparison: a large platform has a hundred thousand addresses.
 		if known.Domain() == mail.Address(a).Domain() || known.Local() == mail.Address(a).Local() {
 			candidates = append(candidates, string(known))
 		}
@@ -207,5 +215,5 @@ func (l *loader) nearest(a address) string {
 	if near, ok := configs.Nearest(string(a), candidates); ok {
 		return "did you mean " + near + "?"
 	}
-	return "add the account to the accounts file first"
+	return otherwise
 }

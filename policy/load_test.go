@@ -2,10 +2,12 @@ package policy_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"balorg/configs"
 	"balorg/mail"
@@ -191,5 +193,32 @@ func TestGuard(t *testing.T) {
 	}
 	if err := policy.Guard(roster(4, 0), roster(2, 0), 0.4, 2); err == nil {
 		t.Error("the configured shares are not used")
+	}
+}
+
+// TestLoadLarge: a large platform loads in moments, also when half of its accounts file is missing.
+func TestLoadLarge(t *testing.T) {
+	const size = 20_000
+	var accounts, delegations strings.Builder
+	accounts.WriteString("accounts:\n  - {address: org@a.fr, kind: org, nom: S, description: S, responsible: p0@a.fr}\n" +
+		"  - {address: p0@a.fr, kind: per, nom: N, prenom: P, adeli: \"319100015\"}\n")
+	delegations.WriteString("delegations:\n  - mailbox: org@a.fr\n    accounts:\n")
+	for i := range size {
+		if i > 0 && i < size/2 {
+			fmt.Fprintf(&accounts, "  - {address: p%d@a.fr, kind: med, nom: N%[1]d, prenom: P}\n", i)
+		}
+		fmt.Fprintf(&delegations, "      - {account: p%d@a.fr, rights: read}\n", i)
+	}
+	start := time.Now()
+	r, problems := policy.Load(policy.Source{
+		Accounts:    []configs.File{{Name: "a", Data: []byte(accounts.String())}},
+		Delegations: []configs.File{{Name: "d", Data: []byte(delegations.String())}},
+		Mailstores:  []string{"local"},
+	})
+	if len(r.Accounts) != size/2+1 || len(r.Delegations) != size/2 || len(problems) != size/2 {
+		t.Errorf("%d accounts, %d delegations, %d problems", len(r.Accounts), len(r.Delegations), len(problems))
+	}
+	if took := time.Since(start); took > 20*time.Second { // a second or so; quadratic search takes minutes
+		t.Errorf("loading took %s", took)
 	}
 }
