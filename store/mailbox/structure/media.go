@@ -131,10 +131,10 @@ const tspecials = `()<>@,;:\"/[]?=`
 // space skips white space and comments.
 func (l *lexer) space() {
 	for l.i < len(l.s) {
-		switch c := l.s[l.i]; {
-		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+		switch l.s[l.i] {
+		case ' ', '\t', '\r', '\n':
 			l.i++
-		case c == '(':
+		case '(':
 			_, l.i = comment(l.s, l.i)
 		default:
 			return

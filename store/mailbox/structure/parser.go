@@ -2,6 +2,7 @@ package structure
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -161,8 +162,8 @@ func (p *Parser) delimiter() bool {
 	// RFC 2046, 5.1.1: a delimiter need only begin the line. Boundaries that begin one another are told apart by the
 	// longest, equal ones by the innermost.
 	level, longest := -1, 0
-	for i := len(p.stack) - 1; i >= 0; i-- {
-		b := p.stack[i].boundary
+	for i, n := range slices.Backward(p.stack) {
+		b := n.boundary
 		if len(b) > longest && len(line) >= len(b) && string(line[:len(b)]) == b {
 			level, longest = i, len(b)
 		}
@@ -324,8 +325,8 @@ func (p *Parser) Finish() Result {
 	for p.inHeader { // the end of a message/rfc822's header opens that of the message within
 		p.endHeader(p.off)
 	}
-	for i := len(p.stack) - 1; i >= 0; i-- {
-		p.stack[i].finish(p.off, p.newlines)
+	for _, n := range slices.Backward(p.stack) {
+		n.finish(p.off, p.newlines)
 	}
 	return Result{
 		Envelope:      p.top.appendEnvelope(nil),

@@ -1,0 +1,247 @@
+package mailbox
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"balorg/mail"
+	"balorg/store"
+	"balorg/store/body"
+)
+
+// Check implements store.Checker: every counter is what the rows say, every name leads to its folder and back, no UID or
+// modification sequence is above what the folder gave, and every message has its structure.
+func (s *Store) Check(ctx context.Context, r store.Reader, report func(problem string)) error {
+	c := checker{r: r, report: report, accounts: map[mail.AccountID]*accountCheck{}, bodies: map[body.ID]bool{}}
+	for _, step := range []func() error{c.readAccounts, c.checkFolders, c.checkNames, c.checkStrays, c.checkAccounts, c.checkDetails} {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Bodies implements body.Referrer: it calls fn for the body of each message.
+func (s *Store) Bodies(ctx context.Context, r store.Reader, fn func(body.ID)) error {
+	for k, v := range r.Scan([]byte(tableMessage), store.PrefixEnd([]byte(tableMessage))) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		m, err := decodeMessage(lastUint32(k), v)
+		if err != nil {
+			return err
+		}
+		fn(m.Body)
+	}
+	return r.Err()
+}
+
+type checker struct {
+	r        store.Reader
+	report   func(string)
+	accounts map[mail.AccountID]*accountCheck
+	bodies   map[body.ID]bool
+}
+
+// accountCheck is an account's row, and what its folders add up to.
+type accountCheck struct {
+	row              accountRow
+	messages, octets int64
+	names            map[string]uint32
+}
+
+func (c *checker) readAccounts() error {
+	for k, v := range c.r.Scan([]byte(tableAccount), store.PrefixEnd([]byte(tableAccount))) {
+		row, err := decodeAccount(v)
+		if err != nil {
+			return err
+		}
+		c.accounts[mail.AccountID(k[len(tableAccount):])] = &accountCheck{row: row, names: map[string]uint32{}}
+	}
+	return c.r.Err()
+}
+
+// split takes the account and the rest off a key of a table by account.
+func split(table string, key []byte) (mail.AccountID, []byte, bool) {
+	key = key[len(table):]
+	i := slices.Index(key, '/')
+	if i < 0 {
+		return "", nil, false
+	}
+	return mail.AccountID(key[:i]), key[i+1:], true
+}
+
+func (c *checker) checkFolders() error {
+	rows := map[folderKey]folderRow{}
+	for k, v := range c.r.Scan([]byte(tableFolder), store.PrefixEnd([]byte(tableFolder))) {
+		id, rest, ok := split(tableFolder, k)
+		row, err := decodeFolder(v)
+		if err != nil {
+			return err
+		}
+		if a := c.accounts[id]; !ok || a == nil || len(rest) != 4 {
+			c.report(fmt.Sprintf("mailbox: folder key %q belongs to no account", k))
+			continue
+		}
+		rows[folderKey{id, lastUint32(rest)}] = row
+	}
+	if err := c.r.Err(); err != nil {
+		return err
+	}
+	validities := map[mail.AccountID]map[uint32]bool{}
+	for key, row := range rows {
+		if validities[key.account] == nil {
+			validities[key.account] = map[uint32]bool{}
+		}
+		if validities[key.account][row.UIDValidity] {
+			c.report(fmt.Sprintf("mailbox %s: UIDVALIDITY %d is given twice", key.account, row.UIDValidity))
+		}
+		validities[key.account][row.UIDValidity] = true
+		if err := c.checkFolder(key, &row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *checker) checkFolder(key folderKey, row *folderRow) error {
+	complain := func(format string, args ...any) {
+		c.report(fmt.Sprintf("mailbox %s, folder %d: ", key.account, key.folder) + fmt.Sprintf(format, args...))
+	}
+	a := c.accounts[key.account]
+	if key.folder > a.row.LastFolder || row.UIDValidity > a.row.LastValidity || row.UIDValidity == 0 {
+		complain("id or UIDVALIDITY %d is above the highest given", row.UIDValidity)
+	}
+	if !row.Dying {
+		a.names[row.Name] = key.folder
+	}
+	got := folderRow{FirstRecent: row.FirstRecent}
+	sum := folderEdit{edit: &edit{}, row: got, account: &accountRow{}}
+	err := scanMessages(c.r, key, 0, func(m message) bool {
+		sum.count(&m, +1)
+		c.bodies[m.Body] = true
+		if m.UID >= row.UIDNext || m.UID == 0 || m.ModSeq > row.HighestModSeq || m.ModSeq == 0 {
+			complain("message %d has a UID or modification sequence that was not given yet", m.UID)
+		}
+		if m.Flags.Keywords>>len(row.Keywords) != 0 {
+			complain("message %d has a keyword without name", m.UID)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	got = sum.row
+	if got.Messages != row.Messages || got.Unseen != row.Unseen || got.Deleted != row.Deleted || got.Size != row.Size || got.Recent != row.Recent {
+		complain("has %d messages, %d unseen, %d deleted, %d recent, %d octets; its row says %d, %d, %d, %d, %d",
+			got.Messages, got.Unseen, got.Deleted, got.Recent, got.Size, row.Messages, row.Unseen, row.Deleted, row.Recent, row.Size)
+	}
+	a.messages += int64(got.Messages)
+	a.octets += got.Size
+	if row.NoSelect && row.Messages > 0 {
+		complain("is a level only and has messages")
+	}
+	return c.checkExpunged(key, row, complain)
+}
+
+func (c *checker) checkExpunged(key folderKey, row *folderRow, complain func(string, ...any)) error {
+	prefix := key.in(tableExpunged)
+	var bad error
+	for k, v := range c.r.Scan(prefix, store.PrefixEnd(prefix)) {
+		uids, err := decodeUIDs(v)
+		if err != nil {
+			bad = err
+			break
+		}
+		if modseq := binary.BigEndian.Uint64(k[len(prefix):]); modseq > row.HighestModSeq {
+			complain("expunged messages with modification sequence %d, which was not given yet", modseq)
+		}
+		for _, uid := range uids {
+			if _, err := c.r.Get(key.message(uid)); !errors.Is(err, store.ErrNotFound) {
+				complain("message %d is recorded as expunged and is there", uid)
+			}
+		}
+	}
+	return errors.Join(bad, c.r.Err())
+}
+
+func (c *checker) checkNames() error {
+	for k, v := range c.r.Scan([]byte(tableName), store.PrefixEnd([]byte(tableName))) {
+		id, name, ok := split(tableName, k)
+		a := c.accounts[id]
+		if !ok || a == nil || a.names[string(name)] != lastUint32(v) {
+			c.report(fmt.Sprintf("mailbox %s: a folder's name leads to folder %d, which is not called so", id, lastUint32(v)))
+			continue
+		}
+		delete(a.names, string(name))
+	}
+	for id, a := range c.accounts {
+		for _, folder := range a.names {
+			c.report(fmt.Sprintf("mailbox %s: folder %d cannot be found by its name", id, folder))
+		}
+	}
+	return c.r.Err()
+}
+
+// checkStrays looks for messages and records of folders that are not there.
+func (c *checker) checkStrays() error {
+	for _, table := range []string{tableMessage, tableExpunged} {
+		var last folderKey
+		for k := range c.r.Scan([]byte(table), store.PrefixEnd([]byte(table))) {
+			id, rest, ok := split(table, k)
+			if !ok || len(rest) < 4 {
+				c.report(fmt.Sprintf("mailbox: key %q is not valid", k))
+				continue
+			}
+			key := folderKey{id, lastUint32(rest[:4])}
+			if key == last {
+				continue
+			}
+			last = key
+			if _, err := c.r.Get(key.in(tableFolder)); errors.Is(err, store.ErrNotFound) {
+				c.report(fmt.Sprintf("mailbox %s: rows of folder %d, which is not there", id, key.folder))
+			}
+		}
+	}
+	return c.r.Err()
+}
+
+func (c *checker) checkAccounts() error {
+	for id, a := range c.accounts {
+		if a.row.Messages != a.messages || a.row.Octets != a.octets {
+			c.report(fmt.Sprintf("mailbox %s: has %d messages, %d octets; its row says %d, %d", id, a.messages, a.octets, a.row.Messages, a.row.Octets))
+		}
+	}
+	return nil
+}
+
+// checkDetails looks for messages without structure, and structures without message.
+func (c *checker) checkDetails() error {
+	for id := range c.bodies {
+		b, err := readOne(c.r, tableStructure, id)
+		var d Detail
+		if err == nil {
+			err = d.decode(b)
+		}
+		if err == nil {
+			_, err = d.Parts()
+		}
+		if err != nil {
+			c.report(fmt.Sprintf("body %d: no structure of its message: %v", id, err))
+		}
+	}
+	for _, table := range []string{tableStructure, tableHeader} {
+		for k := range c.r.Scan([]byte(table), store.PrefixEnd([]byte(table))) {
+			if len(k) != len(table)+9 || !c.bodies[body.ID(binary.BigEndian.Uint64(k[len(table):]))] {
+				c.report(fmt.Sprintf("mailbox: structure %q of a body no message has", k))
+			}
+		}
+	}
+	return c.r.Err()
+}

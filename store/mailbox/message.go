@@ -1,0 +1,159 @@
+package mailbox
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"balorg/store"
+	"balorg/store/body"
+	"balorg/store/mailbox/structure"
+)
+
+// Message is a message on its way in: write it, then Deliver it or Discard it. It is never in memory as a whole: its octets go
+// to the body store while they are parsed.
+type Message struct {
+	pending  *body.Pending
+	parser   *structure.Parser
+	limit    int64
+	size     int64
+	err      error
+	finished bool
+	detail   [][]byte // the stored form of its structure, in pieces
+	header   [][]byte
+}
+
+// NewMessage begins a message. The error may be store.ErrFull.
+func (s *Store) NewMessage(ctx context.Context) (*Message, error) {
+	p, err := s.bodies.Create(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("begin a message: %w", err)
+	}
+	return &Message{pending: p, parser: structure.NewParser(structure.Limits{}), limit: s.opt.MaxMessage}, nil
+}
+
+// Write takes the next octets; ErrTooLarge once the message exceeds the store's limit. An error stays.
+func (m *Message) Write(b []byte) (int, error) {
+	if m.err != nil {
+		return 0, m.err
+	}
+	if m.limit > 0 && m.size+int64(len(b)) > m.limit {
+		m.err = ErrTooLarge
+		return 0, m.err
+	}
+	n, err := m.pending.Write(b)
+	m.size += int64(n)
+	if err != nil {
+		m.err = fmt.Errorf("write message: %w", err)
+		return n, m.err
+	}
+	return m.parser.Write(b)
+}
+
+// Size is the number of octets written.
+func (m *Message) Size() int64 { return m.size }
+
+// Finish makes the message's octets durable, so that DeliverTx can refer to them. Deliver calls it.
+func (m *Message) Finish() error {
+	if m.err != nil || m.finished {
+		return m.err
+	}
+	m.finished = true
+	res := m.parser.Finish()
+	m.parser = nil
+	m.detail = pieces(encodeStructure(&res))
+	if res.Header != nil {
+		m.header = pieces(res.Header)
+	}
+	if err := m.pending.Finish(); err != nil {
+		m.err = fmt.Errorf("write message: %w", err)
+	}
+	return m.err
+}
+
+// Discard gives the message up. It may be called at any time, also after delivery: then it does nothing.
+func (m *Message) Discard() {
+	m.err = io.ErrClosedPipe
+	m.parser = nil
+	m.pending.Discard()
+}
+
+// put writes the body and what was found in it.
+func (m *Message) put(tx store.Writer) (body.ID, error) {
+	id, err := m.pending.Put(tx)
+	if err != nil {
+		return 0, fmt.Errorf("store body: %w", err)
+	}
+	if err := setPieces(tx, tableStructure, id, m.detail); err != nil {
+		return 0, err
+	}
+	return id, setPieces(tx, tableHeader, id, m.header)
+}
+
+// Deliver puts a message into a folder and answers once it is durable. The message is used up when it answers nil.
+func (a *Account) Deliver(ctx context.Context, name string, m *Message, flags FlagSet, date time.Time) (Placed, error) {
+	if err := m.Finish(); err != nil {
+		return Placed{}, err
+	}
+	var p Placed
+	err := a.s.update(ctx, func(tx store.Writer) (err error) {
+		p, err = a.DeliverTx(tx, name, m, flags, date)
+		return err
+	})
+	if err != nil {
+		return Placed{}, fmt.Errorf("deliver message: %w", err)
+	}
+	m.Discard()
+	return p, a.s.open.await(ctx, folderKey{a.id, p.Folder}, p.ModSeq)
+}
+
+// DeliverTx is Deliver as part of the caller's transaction: Finish must have been called, and Discard is to be called after it.
+// Another table that wants the same octets refers to Placed.Body.
+func (a *Account) DeliverTx(tx store.Writer, name string, m *Message, flags FlagSet, date time.Time) (Placed, error) {
+	if m.err != nil {
+		return Placed{}, m.err
+	}
+	name, err := canonical(name)
+	if err != nil {
+		return Placed{}, ErrNoFolder
+	}
+	e := a.s.edit(tx)
+	f, err := e.named(a.id, name)
+	if err != nil {
+		return Placed{}, err
+	}
+	if err := a.fits(f.account, m.size); err != nil {
+		return Placed{}, err
+	}
+	keywords, err := f.keywords(flags.Keywords, true)
+	if err != nil {
+		return Placed{}, err
+	}
+	id, err := m.put(tx)
+	if err != nil {
+		return Placed{}, err
+	}
+	_, offset := date.Zone()
+	msg, err := f.add(message{
+		Flags: Flags{flags.System & allSystem, keywords}, Size: m.size, Date: date.Unix(), Zone: int16(offset / 60), Body: id,
+	})
+	if err != nil {
+		return Placed{}, err
+	}
+	p := Placed{Folder: f.key.folder, UIDValidity: f.row.UIDValidity, UID: msg.UID, ModSeq: msg.ModSeq, Body: id}
+	return p, e.save()
+}
+
+// Append reads a message from r to its end and delivers it.
+func (a *Account) Append(ctx context.Context, name string, r io.Reader, flags FlagSet, date time.Time) (Placed, error) {
+	m, err := a.s.NewMessage(ctx)
+	if err != nil {
+		return Placed{}, err
+	}
+	defer m.Discard()
+	if _, err := io.Copy(m, r); err != nil {
+		return Placed{}, fmt.Errorf("read message: %w", err)
+	}
+	return a.Deliver(ctx, name, m, flags, date)
+}
