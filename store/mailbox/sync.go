@@ -24,7 +24,7 @@ func (v *View) Sync(ctx context.Context, allowExpunge bool) ([]Event, error) {
 	if x.modseq == v.modseq {
 		return events, nil
 	}
-	known, length, recents, keywords := v.modseq, len(v.uids), v.recents, len(v.keywords)
+	known, length, recents, keywords := v.modseq, len(v.uids), v.recents, v.keywords
 	lastUID := v.lastUID
 	v.refresh()
 	if len(v.uids) != length {
@@ -33,7 +33,7 @@ func (v *View) Sync(ctx context.Context, allowExpunge bool) ([]Event, error) {
 	if v.recents != recents {
 		events = append(events, Event{Kind: EventRecent, Seq: v.recents})
 	}
-	if len(v.keywords) != keywords {
+	if v.keywords != keywords {
 		events = append(events, Event{Kind: EventKeywords})
 	}
 	if x.lastFlags > known {
@@ -82,7 +82,7 @@ func (v *View) refresh() {
 		}
 	}
 	v.lastUID = max(v.lastUID, x.uidNext-1)
-	v.keywords, v.modseq = x.keywords, x.modseq
+	v.keywords, v.modseq = len(x.keywords), x.modseq
 }
 
 func (v *View) addRecent(r uidRange) {

@@ -27,7 +27,7 @@ type View struct {
 	expunged uint64   // expunges up to here are known; under the index's lock
 	recent   []uidRange
 	recents  uint32
-	keywords []string
+	keywords int // how many Sync has told
 	// Messages whose flags this view changed itself, with the modification sequence: Sync does not tell them again.
 	own    map[uint32]uint64
 	closed bool
@@ -127,7 +127,7 @@ func (v *View) Folder() Folder {
 	v.x.mu.RLock()
 	defer v.x.mu.RUnlock()
 	f.UIDNext, f.HighestModSeq = max(v.lastUID+1, f.UIDNext), v.modseq
-	f.Messages, f.Recent, f.Keywords = v.Len(), v.recents, v.keywords
+	f.Messages, f.Recent, f.Keywords = v.Len(), v.recents, v.x.keywords
 	f.Unseen, f.Deleted, f.Size = 0, 0, 0
 	for i := range v.uids {
 		if m, ok := v.get(i); ok {
@@ -146,8 +146,13 @@ func (v *View) Folder() Folder {
 // ReadOnly tells whether the view may change the folder.
 func (v *View) ReadOnly() bool { return v.readOnly }
 
-// Keywords names the bits of Flags.Keywords, as of the last Sync. The slice is not the caller's to change.
-func (v *View) Keywords() []string { return v.keywords }
+// Keywords names the bits of Flags.Keywords. The list only grows; Sync says when it did (EventKeywords), which may be after
+// Message shows a bit of a new one. The slice is not the caller's to change.
+func (v *View) Keywords() []string {
+	v.x.mu.RLock()
+	defer v.x.mu.RUnlock()
+	return v.x.keywords
+}
 
 // Len is how many messages the view has: the highest sequence number.
 func (v *View) Len() uint32 { return uint32(len(v.uids)) }
