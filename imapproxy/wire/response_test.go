@@ -1,0 +1,130 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+func TestResponseHeads(t *testing.T) {
+	for _, tt := range []struct {
+		in, name, rest, tag string
+		kind                Kind
+		num                 uint32
+	}{
+		{"* OK [CAPABILITY X] hi\r\n", "OK", "[CAPABILITY X] hi", "", Untagged, 0},
+		{"* 12 FETCH (UID 3)\r\n", "FETCH", "(UID 3)", "", Untagged, 12},
+		{"* SEARCH\r\n", "SEARCH", "", "", Untagged, 0},
+		{"a1 NO [X] y\r\n", "NO", "[X] y", "a1", Tagged, 0},
+		{"+ idling\r\n", "", "idling", "", Continuation, 0},
+		{"+\r\n", "", "", "", Continuation, 0},
+		{"* 3 expunge\n", "expunge", "", "", Untagged, 3},
+	} {
+		r, err := NewResponseReader(strings.NewReader(tt.in)).Next()
+		if err != nil {
+			t.Errorf("%q: %v", tt.in, err)
+			continue
+		}
+		if string(r.Name) != tt.name || string(r.Rest) != tt.rest || r.Tag != tt.tag || r.Kind != tt.kind || r.Num != tt.num {
+			t.Errorf("%q: got %q %q %q %v %d", tt.in, r.Name, r.Rest, r.Tag, r.Kind, r.Num)
+		}
+	}
+}
+
+func TestResponseMalformed(t *testing.T) {
+	for _, in := range []string{"\r\n", "*\r\n", "* 99999999999 EXISTS\r\n", "tag\r\n", "* 12\r\n"} {
+		if _, err := NewResponseReader(strings.NewReader(in)).Next(); !errors.Is(err, ErrResponse) {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+	if _, err := NewResponseReader(strings.NewReader("* OK half")).Next(); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("half a line: %v", err)
+	}
+}
+
+// streams are responses whose copies must be the very octets, however they arrive.
+var streams = []string{
+	"* OK x\r\na OK y\r\n",
+	"* 1 FETCH (BODY[] {5}\r\na\r\nb\n UID 3)\r\n* 2 EXISTS\r\n",
+	"* 1 FETCH (A {0}\r\n B ~{3}\r\n{4} C)\r\nx NO z\r\n",
+	"* LIST () \"/\" {4+}\r\na{3}\r\na BAD b\r\n",
+	"* 1 FETCH (BODY[] {100000}\r\n" + strings.Repeat("x{9}\r\n", 16666) + "xxxx)\r\nt OK\r\n",
+	// announcements that straddle the end of the buffer
+	"* X " + strings.Repeat("y", responseBuffer-7) + " {3}\r\nab\n end\r\na OK b\r\n",
+	"* X " + strings.Repeat("y", responseBuffer-6) + " {3}\r\nab\n end\r\na OK b\r\n",
+	"* X " + strings.Repeat("y", responseBuffer-9) + " {3}\r\nab\n end\r\na OK b\r\n",
+	"* X " + strings.Repeat("y", 3*responseBuffer) + "\r\na OK b\r\n",
+}
+
+func TestResponseCopy(t *testing.T) {
+	for i, in := range streams {
+		for name, src := range map[string]io.Reader{
+			"whole": strings.NewReader(in), "octets": iotest.OneByteReader(strings.NewReader(in)), "halves": iotest.HalfReader(strings.NewReader(in)),
+		} {
+			r := NewResponseReader(src)
+			var out bytes.Buffer
+			n := 0
+			for ; ; n++ {
+				if _, err := r.Next(); errors.Is(err, io.EOF) {
+					break
+				} else if err != nil {
+					t.Fatalf("stream %d, %s: %v", i, name, err)
+				}
+				if err := r.Copy(&out); err != nil {
+					t.Fatalf("stream %d, %s: %v", i, name, err)
+				}
+			}
+			if out.String() != in || n != 2 {
+				t.Errorf("stream %d, %s: %d responses, %d octets of %d", i, name, n, out.Len(), len(in))
+			}
+		}
+	}
+}
+
+func TestResponseCollectAndSkip(t *testing.T) {
+	r := NewResponseReader(strings.NewReader("* 1 FETCH (A {3}\r\nb\r\n)\r\n* 2 FETCH (B {2}\r\n\r\n)\r\na OK c\r\n"))
+	if _, err := r.Next(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.Collect(100)
+	if err != nil || string(got) != "* 1 FETCH (A {3}\r\nb\r\n)" {
+		t.Fatalf("collect: %q, %v", got, err)
+	}
+	if _, err := r.Next(); err != nil { // skipped by the next
+		t.Fatal(err)
+	}
+	resp, err := r.Next()
+	if err != nil || resp.Tag != "a" {
+		t.Fatalf("after a skip: %+v, %v", resp, err)
+	}
+	if _, err := r.Collect(3); !errors.Is(err, ErrResponse) {
+		t.Errorf("over the limit: %v", err)
+	}
+}
+
+func FuzzResponses(f *testing.F) {
+	for _, s := range streams {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		copyAll := func(src io.Reader) (string, error) {
+			r := NewResponseReader(src)
+			var out bytes.Buffer
+			for {
+				if _, err := r.Next(); err != nil {
+					return out.String(), err
+				}
+				if err := r.Copy(&out); err != nil {
+					return out.String(), err
+				}
+			}
+		}
+		a, _ := copyAll(bytes.NewReader(in))
+		if !strings.HasPrefix(string(in), a) {
+			t.Errorf("copied what was not there: %q from %q", a, in)
+		}
+	})
+}
