@@ -71,12 +71,14 @@ var readerTests = []struct {
 	{"refused synchronising", "a LOGIN {51}\r\nb NOOP\r\n", []string{"a BAD Literal too large", "b NOOP|", "end: EOF"}, 0},
 	{
 		"refused non-synchronising", "a LOGIN {51+}\r\n" + x(40) + "\r\nz NOOP\r\n" + " y {4+}\r\n\r\nq  {9}\r\nb NOOP\r\n",
-		[]string{"a BAD Literal too large", "b NOOP|", "end: EOF"}, 0,
+		[]string{"a BAD Literal too large", "b NOOP|", "end: EOF"},
+		0,
 	},
 	{"refused, too long to skip", "a LOGIN {101+}\r\nb NOOP\r\n", []string{"end: literal too long to be skipped: connection has to be closed"}, 0},
 	{
 		"many refused", "a X {60+}\r\n" + x(60) + "{60+}\r\n" + x(60) + "\r\nb NOOP\r\n",
-		[]string{"end: literal too long to be skipped: connection has to be closed"}, 0,
+		[]string{"end: literal too long to be skipped: connection has to be closed"},
+		0,
 	},
 	{"huge number", "a X {99999999999999999999999}\r\nb NOOP\r\n", []string{"a BAD Literal too large", "b NOOP|", "end: EOF"}, 0},
 	{"huge number without waiting", "a X {99999999999999999999999+}\r\nb NOOP\r\n", []string{"end: literal too long to be skipped: connection has to be closed"}, 0},
@@ -96,7 +98,8 @@ var readerTests = []struct {
 	{"endless line", "a X " + x(100000), []string{"end: line too long: connection has to be closed"}, 0},
 	{
 		"command too long", "a X" + strings.Repeat(" {45+}\r\n"+x(45), 20) + "\r\nb NOOP\r\n",
-		[]string{"end: literal too long to be skipped: connection has to be closed"}, 0,
+		[]string{"end: literal too long to be skipped: connection has to be closed"},
+		0,
 	},
 	{"no tag", "NOOP\r\n+ NOOP\r\n* NOOP\r\n", []string{"NOOP BAD Command is missing", " BAD Tag is missing or not valid", " BAD Tag is missing or not valid", "end: EOF"}, 0},
 	{"space first", " a NOOP\r\n", []string{" BAD Tag is missing or not valid", "end: EOF"}, 0},
@@ -105,28 +108,34 @@ var readerTests = []struct {
 	{"cut in a literal", "a X {5+}\r\nab", []string{"end: unexpected EOF"}, 0},
 	{
 		"append", "a APPEND INBOX (\\Seen) {5}\r\nhello\r\nb NOOP\r\n",
-		[]string{"a APPEND|INBOX (\\Seen)", `message "hello" <nil>`, "ended <nil>", "b NOOP|", "end: EOF"}, 1,
+		[]string{"a APPEND|INBOX (\\Seen)", `message "hello" <nil>`, "ended <nil>", "b NOOP|", "end: EOF"},
+		1,
 	},
 	{
 		"append to a literal", "a APPEND {3+}\r\nA/B {5+}\r\nhello\r\nb NOOP\r\n",
-		[]string{"a APPEND|{3+}\r\nA/B", `message "hello" <nil>`, "ended <nil>", "b NOOP|", "end: EOF"}, 0,
+		[]string{"a APPEND|{3+}\r\nA/B", `message "hello" <nil>`, "ended <nil>", "b NOOP|", "end: EOF"},
+		0,
 	},
 	{"append refused", "a APPEND INBOX {61}\r\nb NOOP\r\n", []string{"a APPEND|INBOX", "refused 61: <nil>", "b NOOP|", "end: EOF"}, 0},
 	{
 		"append refused without waiting", "a APPEND INBOX {61+}\r\n" + x(52) + "\r\nz NOOP" + x(1) + "\r\nb NOOP\r\n",
-		[]string{"a APPEND|INBOX", "refused 61: <nil>", "b NOOP|", "end: EOF"}, 0,
+		[]string{"a APPEND|INBOX", "refused 61: <nil>", "b NOOP|", "end: EOF"},
+		0,
 	},
 	{
 		"append refused, too long to skip", "a APPEND INBOX {151+}\r\nb NOOP\r\n",
-		[]string{"a APPEND|INBOX", "refused 151: literal too long to be skipped: connection has to be closed", "end: literal too long to be skipped: connection has to be closed"}, 0,
+		[]string{"a APPEND|INBOX", "refused 151: literal too long to be skipped: connection has to be closed", "end: literal too long to be skipped: connection has to be closed"},
+		0,
 	},
 	{
 		"two messages", "a APPEND INBOX {2+}\r\nab (\\Seen) ~{2}\r\ncd\r\nb NOOP\r\n",
-		[]string{"a APPEND|INBOX", `message "ab" <nil>`, "and|(\\Seen)", `message "cd" <nil>`, "ended <nil>", "b NOOP|", "end: EOF"}, 1,
+		[]string{"a APPEND|INBOX", `message "ab" <nil>`, "and|(\\Seen)", `message "cd" <nil>`, "ended <nil>", "b NOOP|", "end: EOF"},
+		1,
 	},
 	{
 		"text behind a message", "a APPEND INBOX {2+}\r\nabc {4+}\r\nz X\n\r\nb NOOP\r\n",
-		[]string{"a APPEND|INBOX", `message "ab" <nil>`, "ended syntax error: Nothing but another message may follow a message", "b NOOP|", "end: EOF"}, 0,
+		[]string{"a APPEND|INBOX", `message "ab" <nil>`, "ended syntax error: Nothing but another message may follow a message", "b NOOP|", "end: EOF"},
+		0,
 	},
 	{"append cut", "a APPEND INBOX {20+}\r\nab", []string{"a APPEND|INBOX", `message "ab" unexpected EOF`, "ended unexpected EOF", "end: EOF"}, 0},
 }
