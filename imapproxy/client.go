@@ -1,0 +1,57 @@
+package imapproxy
+
+import (
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// errEnded is what reading from the client answers once the session is to end.
+var errEnded = errors.New("session ended")
+
+// clientConn puts a deadline on each read and write of a client's connection, and can be told to end from outside without
+// cutting a response that is being written.
+type clientConn struct {
+	net.Conn
+	until  time.Time     // no read waits beyond, unless zero
+	idle   time.Duration // how long one read may wait
+	ending atomic.Bool
+}
+
+func (c *clientConn) Read(p []byte) (int, error) {
+	deadline := time.Now().Add(c.idle)
+	if !c.until.IsZero() && c.until.Before(deadline) {
+		deadline = c.until
+	}
+	if err := c.Conn.SetReadDeadline(deadline); err != nil {
+		return 0, err
+	}
+	// interrupt sets the flag, then its deadline: either we see the flag, or its deadline comes after ours.
+	if c.ending.Load() {
+		return 0, errEnded
+	}
+	n, err := c.Conn.Read(p)
+	if err != nil && c.ending.Load() {
+		err = errEnded
+	}
+	return n, err
+}
+
+func (c *clientConn) Write(p []byte) (int, error) {
+	timeout := writeTimeout
+	if c.ending.Load() {
+		timeout = byeTimeout
+	}
+	if err := c.Conn.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+// interrupt makes the pending read and all later ones end, and gives a pending write a last moment.
+func (c *clientConn) interrupt() {
+	c.ending.Store(true)
+	c.Conn.SetReadDeadline(time.Now())                  //nolint:errcheck // a closed connection is interrupted already
+	c.Conn.SetWriteDeadline(time.Now().Add(byeTimeout)) //nolint:errcheck // as above
+}

@@ -1,0 +1,142 @@
+package imapproxy
+
+import (
+	"balorg/imapproxy/wire"
+)
+
+// command is what the session knows of one.
+type command struct {
+	in state // where it is allowed
+	// pipelined commands go to the selected mail store without waiting for those before them; all others first wait until
+	// everything sent has been answered.
+	pipelined bool
+	run       func(*session, *wire.Command) error
+}
+
+// newCommands is the table of all commands (RFC 3501, 6 and the extensions of docs/conformance.md).
+func newCommands() map[string]command {
+	return map[string]command{
+		"CAPABILITY":   {in: anyState, run: (*session).capability},
+		"NOOP":         {in: anyState, pipelined: true, run: (*session).noop},
+		"LOGOUT":       {in: anyState, run: (*session).logout},
+		"ID":           {in: anyState, run: (*session).identify},
+		"STARTTLS":     {in: notAuthenticated, run: (*session).startTLS},
+		"LOGIN":        {in: notAuthenticated, run: (*session).loginCommand},
+		"AUTHENTICATE": {in: notAuthenticated, run: (*session).authenticate},
+
+		"ENABLE":      {in: loggedIn, run: (*session).enable},
+		"COMPRESS":    {in: loggedIn, run: (*session).compress},
+		"NAMESPACE":   {in: loggedIn, run: (*session).namespace},
+		"LIST":        {in: loggedIn, run: (*session).list},
+		"LSUB":        {in: loggedIn, run: (*session).list},
+		"SUBSCRIBE":   {in: loggedIn, run: (*session).subscribe},
+		"UNSUBSCRIBE": {in: loggedIn, run: (*session).subscribe},
+		"STATUS":      {in: loggedIn, run: (*session).status},
+		"CREATE":      {in: loggedIn, run: (*session).create},
+		"DELETE":      {in: loggedIn, run: (*session).deleteFolder},
+		"RENAME":      {in: loggedIn, run: (*session).rename},
+		"APPEND":      {in: loggedIn, run: (*session).append},
+		"SELECT":      {in: loggedIn, run: (*session).selectFolder},
+		"EXAMINE":     {in: loggedIn, run: (*session).selectFolder},
+		"IDLE":        {in: loggedIn, run: (*session).idle},
+
+		"MYRIGHTS":     {in: loggedIn, run: (*session).myRights},
+		"GETACL":       {in: loggedIn, run: (*session).getACL},
+		"LISTRIGHTS":   {in: loggedIn, run: (*session).listRights},
+		"SETACL":       {in: loggedIn, run: (*session).refuseACL},
+		"DELETEACL":    {in: loggedIn, run: (*session).refuseACL},
+		"GETQUOTA":     {in: loggedIn, run: (*session).getQuota},
+		"GETQUOTAROOT": {in: loggedIn, run: (*session).getQuotaRoot},
+		"SETQUOTA":     {in: loggedIn, run: (*session).refuseQuota},
+
+		"CHECK":       {in: selected, pipelined: true, run: (*session).forward},
+		"CLOSE":       {in: selected, run: (*session).closeFolder},
+		"UNSELECT":    {in: selected, run: (*session).closeFolder},
+		"EXPUNGE":     {in: selected, pipelined: true, run: (*session).expunge},
+		"SEARCH":      {in: selected, pipelined: true, run: (*session).forward},
+		"FETCH":       {in: selected, pipelined: true, run: (*session).fetch},
+		"STORE":       {in: selected, pipelined: true, run: (*session).store},
+		"COPY":        {in: selected, run: (*session).copy},
+		"MOVE":        {in: selected, run: (*session).copy},
+		"UID EXPUNGE": {in: selected, pipelined: true, run: (*session).expunge},
+		"UID SEARCH":  {in: selected, pipelined: true, run: (*session).forward},
+		"UID FETCH":   {in: selected, pipelined: true, run: (*session).fetch},
+		"UID STORE":   {in: selected, pipelined: true, run: (*session).store},
+		"UID COPY":    {in: selected, run: (*session).copy},
+		"UID MOVE":    {in: selected, run: (*session).copy},
+	}
+}
+
+func (s *session) state() state {
+	switch {
+	case s.person == nil:
+		return notAuthenticated
+	case s.sel == nil:
+		return authenticated
+	}
+	return selected
+}
+
+// dispatch runs one command and answers it.
+func (s *session) dispatch(cmd *wire.Command) {
+	c, known := s.p.commands[cmd.Name]
+	if !known {
+		s.p.metrics.commands.WithLabelValues("other").Inc()
+		s.refuseMessage(cmd)
+		s.reply(cmd, bad("Unknown command"))
+		s.countFaultOrEnd()
+		return
+	}
+	s.p.metrics.commands.WithLabelValues(cmd.Name).Inc()
+	if c.in&s.state() == 0 {
+		s.refuseMessage(cmd)
+		s.reply(cmd, bad("Command is not allowed in this state"))
+		s.countFaultOrEnd()
+		return
+	}
+	if !c.pipelined && s.sel != nil {
+		if err := s.sel.up.drain(s.ctx); err != nil {
+			s.refuseMessage(cmd)
+			s.reply(cmd, err)
+			return
+		}
+	}
+	s.reply(cmd, c.run(s, cmd))
+}
+
+func (s *session) countFaultOrEnd() {
+	if !s.countFault() {
+		s.done = true
+	}
+}
+
+// refuseMessage sees to it that the message of an APPEND that is not wanted is never taken for commands.
+func (s *session) refuseMessage(cmd *wire.Command) {
+	if cmd.Message == nil {
+		return
+	}
+	if err := s.in.RefuseLiteral(); err != nil {
+		s.say("Message too large to be skipped")
+		s.done = true
+	}
+	cmd.Message = nil
+}
+
+// reply sends the tagged answer that err stands for.
+func (s *session) reply(cmd *wire.Command, err error) {
+	if err == errAnswered { //nolint:errorlint // a handler answers the very value
+		return
+	}
+	if s.ctx.Err() != nil && err != nil {
+		s.done = true // the BYE says why
+		return
+	}
+	a, internal := answerTo(err)
+	if internal {
+		s.log.Warn("command not done", "command", cmd.Name, "error", err)
+	}
+	if a.text == "completed" {
+		a = okay(a.code, cmd.Name+" completed")
+	}
+	s.out.printf("%s %s\r\n", cmd.Tag, a)
+}

@@ -1,0 +1,192 @@
+package imapproxy
+
+import (
+	"strings"
+
+	"balorg/imapproxy/wire"
+	"balorg/policy"
+)
+
+// create answers CREATE.
+func (s *session) create(cmd *wire.Command) error {
+	name, err := soleMailbox(cmd)
+	if err != nil {
+		return err
+	}
+	at, err := s.locateNew(cmd, strings.TrimSuffix(name, string(delimiter)))
+	if err != nil {
+		return err
+	}
+	return s.onFolder(at, "CREATE", at.folder)
+}
+
+// locateNew is locate for a name that is to be made: nothing can be made beside or above the shared mailboxes.
+func (s *session) locateNew(cmd *wire.Command, name string) (place, error) {
+	if name == s.p.opt.SharedPrefix {
+		return place{}, no("CANNOT", "This name is taken by the shared mailboxes")
+	}
+	at, err := s.locate(cmd, name, needs("CREATE"))
+	if err != nil {
+		return place{}, err
+	}
+	return at, nil
+}
+
+// deleteFolder answers DELETE.
+func (s *session) deleteFolder(cmd *wire.Command) error {
+	name, err := soleMailbox(cmd)
+	if err != nil {
+		return err
+	}
+	at, err := s.locate(cmd, name, needs(cmd.Name))
+	if err != nil {
+		return err
+	}
+	return s.onFolder(at, "DELETE", at.folder)
+}
+
+// rename answers RENAME, within one account.
+func (s *session) rename(cmd *wire.Command) error {
+	p := wire.NewParser(cmd.Args)
+	from, err := p.Mailbox()
+	if err != nil {
+		return err
+	}
+	if err := p.SP(); err != nil {
+		return err
+	}
+	to, err := p.Mailbox()
+	if err != nil {
+		return err
+	}
+	if err := p.End(); err != nil {
+		return err
+	}
+	source, err := s.locate(cmd, from, needs(cmd.Name))
+	if err != nil {
+		return err
+	}
+	target, err := s.locateNew(cmd, strings.TrimSuffix(to, string(delimiter)))
+	if err != nil {
+		return err
+	}
+	if source.account.ID != target.account.ID {
+		return no("CANNOT", "A folder cannot be renamed into another mailbox; copy its messages instead")
+	}
+	return s.onFolder(source, "RENAME", source.folder, target.folder)
+}
+
+// onFolder sends a command about folders to their mail store and answers as that does.
+func (s *session) onFolder(at place, verb string, folders ...string) error {
+	up, err := s.upstream(at.account)
+	if err != nil {
+		return err
+	}
+	command := []byte(verb)
+	for _, f := range folders {
+		command = wire.AppendAString(append(command, ' '), f)
+	}
+	r, err := up.run(s.ctx, command, nil)
+	if err != nil {
+		return err
+	}
+	return storeAnswer(r)
+}
+
+func soleMailbox(cmd *wire.Command) (string, error) {
+	p := wire.NewParser(cmd.Args)
+	name, err := p.Mailbox()
+	if err != nil {
+		return "", err
+	}
+	return name, p.End()
+}
+
+// subscribe answers SUBSCRIBE and UNSUBSCRIBE: each person's own choice, kept by us.
+func (s *session) subscribe(cmd *wire.Command) error {
+	name, err := soleMailbox(cmd)
+	if err != nil {
+		return err
+	}
+	at, err := s.locate(cmd, name, policy.Lookup)
+	if err != nil {
+		return err
+	}
+	folder, err := wire.DecodeMailbox(at.folder)
+	if err != nil {
+		return err
+	}
+	if cmd.Name == "SUBSCRIBE" {
+		if err := s.mustExist(at); err != nil {
+			return err
+		}
+	}
+	return s.p.opt.Subscriptions.Set(s.ctx, s.person.ID, at.account.ID, folder, cmd.Name == "SUBSCRIBE")
+}
+
+// mustExist answers an error unless the mail store lists the folder.
+func (s *session) mustExist(at place) error {
+	folders, err := s.foldersOf(at.account)
+	if err != nil {
+		return err
+	}
+	for _, f := range folders {
+		if f.name == at.folder {
+			return nil
+		}
+	}
+	return errNoMailbox()
+}
+
+// status answers STATUS for one mailbox.
+func (s *session) status(cmd *wire.Command) error {
+	st, err := wire.ParseStatus(cmd.Args)
+	if err != nil {
+		return err
+	}
+	at, err := s.locate(cmd, st.Mailbox, needs(cmd.Name))
+	if err != nil {
+		return err
+	}
+	wait, err := s.beginStatus(at, st.Items)
+	if err != nil {
+		return err
+	}
+	r, err := wait()
+	if err != nil {
+		return err
+	}
+	return storeAnswer(r)
+}
+
+// beginStatus asks a mail store for a folder's status; the response goes to the client under the client's name for it.
+func (s *session) beginStatus(at place, items []string) (wait func() (*reply, error), err error) {
+	up, err := s.upstream(at.account)
+	if err != nil {
+		return nil, err
+	}
+	command := wire.AppendAString([]byte("STATUS "), at.folder)
+	command = append(command, " ("+strings.Join(items, " ")+")"...)
+	w, err := up.begin(s.ctx, command, func(in *wire.ResponseReader, resp *wire.Response) (bool, error) {
+		if !resp.Is("STATUS") {
+			return false, nil
+		}
+		line, err := in.Collect(maxLine)
+		if err != nil {
+			return true, err
+		}
+		p := wire.NewParser(line[len("* STATUS "):])
+		if _, err := p.Mailbox(); err != nil {
+			return true, err
+		}
+		s.out.printf("* STATUS %s%s\r\n", wire.AppendAString(nil, at.name), p.Rest())
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := up.flush(); err != nil {
+		return nil, err
+	}
+	return func() (*reply, error) { return w(s.ctx) }, nil
+}

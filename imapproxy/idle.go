@@ -1,0 +1,55 @@
+package imapproxy
+
+import (
+	"strings"
+
+	"balorg/imapproxy/wire"
+)
+
+// maxDone is longer than any line that can end an IDLE.
+const maxDone = 64
+
+// idle answers IDLE (RFC 2177): the selected mailbox's news flow while the client waits. Without a selected mailbox there is
+// nothing to tell, and no mail store is asked.
+func (s *session) idle(cmd *wire.Command) error {
+	if len(cmd.Args) > 0 {
+		return bad("IDLE takes no arguments")
+	}
+	var ex *exchange
+	var answered chan *reply
+	if s.sel != nil && s.sel.up.caps["IDLE"] {
+		answered = make(chan *reply, 1)
+		ex = &exchange{proceed: make(chan struct{}, 1), done: func(r *reply) { answered <- r }}
+		if err := s.sel.up.start(s.ctx, ex); err != nil {
+			return err
+		}
+		s.sel.up.out.WriteString("IDLE\r\n") //nolint:errcheck // bufio keeps the error for flush
+		if err := s.sel.up.awaitProceed(s.ctx, ex, nil); err != nil {
+			return err
+		}
+	}
+	s.out.printf("+ idling\r\n")
+	if err := s.out.flush(); err != nil {
+		return err
+	}
+	line, rerr := s.in.ReadLine(maxDone)
+	if ex != nil && s.ctx.Err() == nil {
+		s.sel.up.out.WriteString("DONE\r\n") //nolint:errcheck // as above
+		if err := s.sel.up.flush(); err != nil {
+			return err
+		}
+		if _, err := awaitReply(s.ctx, answered); err != nil {
+			return err
+		}
+	}
+	if rerr != nil {
+		if !s.readError(rerr) {
+			s.done = true
+		}
+		return errAnswered
+	}
+	if !strings.EqualFold(string(line), "DONE") {
+		return bad("IDLE ends with DONE")
+	}
+	return nil
+}

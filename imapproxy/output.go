@@ -1,0 +1,73 @@
+package imapproxy
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"sync"
+
+	"balorg/imapproxy/wire"
+)
+
+const clientBuffer = 4 << 10
+
+// output is the way to the client. Its lock is held for a whole response, so that what several mail stores and the session
+// itself say never mixes.
+type output struct {
+	mu sync.Mutex
+	bw *bufio.Writer
+	// compressor, once COMPRESS is on, sits between bw and the connection and is flushed after it.
+	compressor interface{ Flush() error }
+}
+
+func newOutput(w io.Writer) *output { return &output{bw: bufio.NewWriterSize(w, clientBuffer)} }
+
+// printf writes one or more whole lines.
+func (o *output) printf(format string, args ...any) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	fmt.Fprintf(o.bw, format, args...) //nolint:errcheck // bufio keeps the error for flush
+}
+
+// write writes whole lines made elsewhere.
+func (o *output) write(b []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bw.Write(b) //nolint:errcheck // bufio keeps the error for flush
+}
+
+// relay copies the mail store's current response.
+func (o *output) relay(r *wire.ResponseReader) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return r.Copy(clientWriter{o.bw})
+}
+
+// flush sends what is buffered. Its error means that the client is gone; reading from it will tell the session.
+func (o *output) flush() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.bw.Flush(); err != nil {
+		return err
+	}
+	if o.compressor != nil {
+		return o.compressor.Flush()
+	}
+	return nil
+}
+
+// clientError tells a failure of the client's side from one of the mail store's in a copy between both.
+type clientError struct{ err error }
+
+func (e *clientError) Error() string { return "writing to the client: " + e.err.Error() }
+func (e *clientError) Unwrap() error { return e.err }
+
+type clientWriter struct{ w io.Writer }
+
+func (c clientWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if err != nil {
+		return n, &clientError{err}
+	}
+	return n, nil
+}

@@ -1,0 +1,106 @@
+package imapproxy
+
+import (
+	"strings"
+
+	"balorg/imapproxy/wire"
+	"balorg/policy"
+)
+
+// A quota root's name must tell accounts apart (RFC 9208): it is the account's address, and behind a colon the mail store's
+// own name of the root, unless that is empty.
+
+func (s *session) quotaRoot(account *policy.Account, root string) string {
+	if root == "" {
+		return string(account.Address)
+	}
+	return string(account.Address) + ":" + root
+}
+
+// getQuotaRoot answers GETQUOTAROOT.
+func (s *session) getQuotaRoot(cmd *wire.Command) error {
+	name, err := soleMailbox(cmd)
+	if err != nil {
+		return err
+	}
+	at, err := s.locate(cmd, name, needs(cmd.Name))
+	if err != nil {
+		return err
+	}
+	return s.quota(at, wire.AppendAString([]byte("GETQUOTAROOT "), at.folder))
+}
+
+// getQuota answers GETQUOTA for a root of any mailbox that the person may read.
+func (s *session) getQuota(cmd *wire.Command) error {
+	p := wire.NewParser(cmd.Args)
+	name, err := p.AString()
+	if err != nil {
+		return err
+	}
+	if err := p.End(); err != nil {
+		return err
+	}
+	address, root, _ := strings.Cut(name, ":")
+	for _, access := range s.p.opt.Snapshot().Mailboxes(s.person.ID) {
+		if string(access.Mailbox.Address) == address && access.Rights.Has(policy.Read) {
+			at := place{account: access.Mailbox, access: access}
+			return s.quota(at, wire.AppendAString([]byte("GETQUOTA "), root))
+		}
+	}
+	return no("NONEXISTENT", "No such quota root")
+}
+
+func (s *session) refuseQuota(*wire.Command) error {
+	return no("NOPERM", "Quotas are managed by the administrators")
+}
+
+// quota sends a command to the account's mail store and gives its responses to the client under our names.
+func (s *session) quota(at place, command []byte) error {
+	up, err := s.upstream(at.account)
+	if err != nil {
+		return err
+	}
+	r, err := up.run(s.ctx, command, func(in *wire.ResponseReader, resp *wire.Response) (bool, error) {
+		if !resp.Is("QUOTA") && !resp.Is("QUOTAROOT") {
+			return false, nil
+		}
+		root := resp.Is("QUOTAROOT")
+		line, err := in.Collect(maxLine)
+		if err != nil {
+			return true, err
+		}
+		if root {
+			return true, s.relayQuotaRoot(at, line)
+		}
+		p := wire.NewParser(line[len("* QUOTA "):])
+		name, err := p.AString()
+		if err == nil {
+			s.out.printf("* QUOTA %s%s\r\n", wire.AppendAString(nil, s.quotaRoot(at.account, name)), p.Rest())
+		}
+		return true, err
+	})
+	if err != nil {
+		return err
+	}
+	return storeAnswer(r)
+}
+
+func (s *session) relayQuotaRoot(at place, line []byte) error {
+	p := wire.NewParser(line[len("* QUOTAROOT "):])
+	if _, err := p.Mailbox(); err != nil {
+		return err
+	}
+	out := wire.AppendAString([]byte("* QUOTAROOT "), at.name)
+	for len(p.Rest()) > 0 {
+		if err := p.SP(); err != nil {
+			return err
+		}
+		root, err := p.AString()
+		if err != nil {
+			return err
+		}
+		out = wire.AppendAString(append(out, ' '), s.quotaRoot(at.account, root))
+	}
+	s.out.write(append(out, "\r\n"...))
+	return nil
+}

@@ -1,0 +1,211 @@
+package imapproxy
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+
+	"balorg/imapproxy/wire"
+	"balorg/policy"
+	"balorg/store/audit"
+)
+
+// selectFolder answers SELECT and EXAMINE. Who may only read opens by EXAMINE, whatever they asked, so that the mail store
+// itself keeps \Seen as it is and answers [READ-ONLY].
+func (s *session) selectFolder(cmd *wire.Command) error {
+	p := wire.NewParser(cmd.Args)
+	name, err := p.Mailbox()
+	if err != nil {
+		return err
+	}
+	if err := p.End(); err != nil {
+		return err // no parameter is offered that could follow
+	}
+	// RFC 9051, 6.3.2: a SELECT that fails leaves nothing selected.
+	if err := s.unselect(); err != nil {
+		return err
+	}
+	at, err := s.locate(cmd, name, needs(cmd.Name))
+	if err != nil {
+		return err
+	}
+	up, err := s.upstream(at.account)
+	if err != nil {
+		return err
+	}
+	readOnly := cmd.Name == "EXAMINE" || !at.access.Rights.Has(policy.Seen|policy.Write)
+	verb := "SELECT "
+	if readOnly {
+		verb = "EXAMINE "
+	}
+	sel := &selection{up: up, folder: at.folder, name: name, rights: at.access.Rights, readOnly: readOnly}
+	up.selection.Store(sel)
+	r, err := up.run(s.ctx, append([]byte(verb), wire.AppendAString(nil, at.folder)...), sel.opening)
+	if err != nil {
+		up.selection.Store(nil)
+		return err
+	}
+	if terr := s.trace(s.ctx, withAnswer(sel.record(audit.Open, verb+at.folder, ""), r)); terr != nil {
+		up.selection.Store(nil)
+		return terr
+	}
+	if !r.ok() {
+		up.selection.Store(nil)
+		return storeAnswer(r)
+	}
+	s.sel = sel
+	if readOnly {
+		return okay("READ-ONLY", "completed")
+	}
+	return okay("READ-WRITE", "completed")
+}
+
+// opening notes what SELECT says of the mailbox, and lets it pass.
+func (sel *selection) opening(_ *wire.ResponseReader, resp *wire.Response) (bool, error) {
+	if !resp.Is("OK") || !bytes.HasPrefix(resp.Rest, []byte("[UIDVALIDITY ")) {
+		return false, nil
+	}
+	digits, _, _ := bytes.Cut(resp.Rest[len("[UIDVALIDITY "):], []byte("]"))
+	if n, err := strconv.ParseUint(string(digits), 10, 32); err == nil {
+		sel.uidValidity = uint32(n)
+	}
+	return false, nil
+}
+
+// unselect lets go of what is selected, without expunging.
+func (s *session) unselect() error {
+	if s.sel == nil {
+		return nil
+	}
+	up := s.sel.up
+	s.sel = nil
+	up.selection.Store(nil)
+	verb := "UNSELECT"
+	if !up.caps["UNSELECT"] {
+		// A mail store without UNSELECT: an EXAMINE of a mailbox that is not there deselects and expunges nothing
+		// (RFC 3691, 2).
+		verb = `EXAMINE ""`
+	}
+	_, err := up.run(s.ctx, []byte(verb), nil)
+	return err
+}
+
+// closeFolder answers CLOSE and UNSELECT. CLOSE expunges, and is traced like EXPUNGE; without the right it only closes.
+func (s *session) closeFolder(cmd *wire.Command) error {
+	if len(cmd.Args) > 0 {
+		return bad(cmd.Name + " takes no arguments")
+	}
+	access, _ := s.access(s.sel.up.account.ID)
+	if cmd.Name == "UNSELECT" || s.sel.readOnly || !access.Rights.Has(policy.Expunge) {
+		return s.unselect()
+	}
+	sel := s.sel
+	uids, err := sel.whichUIDs(s, "", false, true)
+	if err != nil {
+		return err
+	}
+	s.sel = nil
+	sel.up.selection.Store(nil)
+	r, err := sel.up.run(s.ctx, []byte("CLOSE"), nil)
+	if err != nil {
+		return err
+	}
+	if len(uids.uids) > 0 {
+		if err := s.trace(s.ctx, withAnswer(sel.record(audit.Expunge, "CLOSE", uids.String()), r)); err != nil {
+			return err
+		}
+	}
+	return storeAnswer(r)
+}
+
+// noop goes to the mail store of the selected mailbox, whose news it brings.
+func (s *session) noop(cmd *wire.Command) error {
+	if len(cmd.Args) > 0 {
+		return bad("NOOP takes no arguments")
+	}
+	if s.sel == nil {
+		return nil
+	}
+	return s.forward(cmd)
+}
+
+// forward sends a command to the selected mailbox's store as it is.
+func (s *session) forward(cmd *wire.Command) error {
+	if err := s.checkSelected(cmd, needs(cmd.Name)); err != nil {
+		return err
+	}
+	return s.pipe(cmd, cmd.Args, nil)
+}
+
+// checkSelected checks that the person has rights in the selected mailbox now.
+func (s *session) checkSelected(cmd *wire.Command, rights policy.Right) error {
+	access, ok := s.access(s.sel.up.account.ID)
+	if ok && access.Rights.Has(rights) && !(s.sel.readOnly && rights&^policy.PresetRead != 0) {
+		return nil
+	}
+	reason := access.Reason
+	if ok {
+		reason.Text = fmt.Sprintf("%s; %s needs %s", reason.Text, cmd.Name, rights)
+	}
+	a := errNoRight()
+	if ok && s.sel.readOnly && access.Rights.Has(rights) {
+		a = no("READ-ONLY", "The mailbox is open for reading only")
+	}
+	return s.refused(cmd, party(s.sel.up.account), reason, a)
+}
+
+// pipe sends a command to the selected mail store without waiting; its tagged answer goes to the client from the store's
+// reader, after the record that traced makes (nil: none) is durable.
+func (s *session) pipe(cmd *wire.Command, args []byte, traced func(*reply) (audit.Record, bool)) error {
+	up, tag, name := s.sel.up, cmd.Tag, cmd.Name
+	ex := &exchange{proceed: make(chan struct{}, 1)}
+	ex.done = func(r *reply) {
+		if r == nil {
+			return // the session ends with BYE: its selected mail store is lost
+		}
+		var err error = storeAnswer(r)
+		if traced != nil {
+			if record, ok := traced(r); ok {
+				if terr := s.trace(s.ctx, withAnswer(record, r)); terr != nil {
+					err = terr
+				}
+			}
+		}
+		s.reply(&wire.Command{Tag: tag, Name: name}, err)
+	}
+	if err := up.start(s.ctx, ex); err != nil {
+		return err
+	}
+	up.out.WriteString(name) //nolint:errcheck // bufio keeps the error for flush
+	if len(args) > 0 {
+		up.out.WriteByte(' ') //nolint:errcheck // as above
+	}
+	if err := up.writeCommand(s.ctx, ex, args); err != nil {
+		return err
+	}
+	return errAnswered
+}
+
+// needs is the right a command asks of its mailbox.
+func needs(command string) policy.Right {
+	rights, _ := policy.Needs(command)
+	return rights
+}
+
+// storeAnswer is the client's answer for a mail store's: its code where clients act on it, in words of ours, since a store's
+// text may name its host, its paths or its folders.
+func storeAnswer(r *reply) *answer {
+	code := passedCode(r.code)
+	switch r.status {
+	case "OK":
+		return okay(code, "completed")
+	case "BAD":
+		return &answer{"BAD", code, "The command is not valid"}
+	}
+	return no(code, refusalText(code))
+}
+
+func withAnswer(record audit.Record, r *reply) audit.Record {
+	record.Answer = storeAnswer(r).short()
+	return record
+}

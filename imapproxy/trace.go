@@ -1,0 +1,130 @@
+package imapproxy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"balorg/imapproxy/wire"
+	"balorg/policy"
+	"balorg/store/audit"
+)
+
+// maxTracedRequest cuts what is kept of a command: set and items are short, a set of thousands is in UIDs as well.
+const maxTracedRequest = 1 << 10
+
+// trace records what the session's person did, in the mailbox that r names or else the opened one.
+func (s *session) trace(ctx context.Context, r audit.Record) error {
+	r.Person = party(s.person)
+	if r.Mailbox == (audit.Party{}) {
+		r.Mailbox = party(s.opened)
+	}
+	return s.traceAs(ctx, r)
+}
+
+// traceAs records r as it is, with what every record of the session has.
+func (s *session) traceAs(ctx context.Context, r audit.Record) error {
+	r.Time, r.Protocol, r.Session, r.Client = time.Now(), "imap", s.id, s.client.String()
+	if len(r.Request) > maxTracedRequest {
+		r.Request = r.Request[:maxTracedRequest]
+	}
+	if err := s.p.opt.Trace.Append(ctx, r); err != nil {
+		return fmt.Errorf("tracing: %w", err)
+	}
+	return nil
+}
+
+// party is an account in the trace; nil is nobody.
+func party(a *policy.Account) audit.Party {
+	if a == nil {
+		return audit.Party{}
+	}
+	return audit.Party{ID: a.ID, Address: a.Address}
+}
+
+// refused records that a command was refused for want of a right, or of the mailbox, and answers err.
+func (s *session) refused(cmd *wire.Command, mailbox audit.Party, reason policy.Reason, err *answer) error {
+	terr := s.trace(s.ctx, audit.Record{
+		Action: audit.Refusal, Mailbox: mailbox, Request: cmd.Name, Answer: err.short(), Reason: reason.Text,
+	})
+	if terr != nil {
+		return terr
+	}
+	return err
+}
+
+// selection is the mailbox a client has selected.
+type selection struct {
+	up     *upstream
+	folder string       // the mail store's name of it
+	name   string       // the client's
+	rights policy.Right // with which it was opened: fewer, and the session ends
+	// uidValidity is set by the mail store's reader before SELECT is answered.
+	uidValidity uint32
+	readOnly    bool
+}
+
+func (sel *selection) record(action audit.Action, request, uids string) audit.Record {
+	return audit.Record{
+		Action: action, Mailbox: party(sel.up.account), Folder: sel.folder, UIDValidity: sel.uidValidity, Request: request, UIDs: uids,
+	}
+}
+
+// whichUIDs asks the mail store, ahead of a command, which messages the command names. The answer is complete when the command
+// itself is answered, for the store answers in order.
+//
+// Sequence numbers are asked for with FETCH, during which RFC 9051, 7.5.1 forbids the store to renumber messages; a UID SEARCH
+// could renumber them under the client's command.
+func (sel *selection) whichUIDs(s *session, set string, byUID, deletedOnly bool) (*uidCollector, error) {
+	c := &uidCollector{}
+	var command string
+	var data func(*wire.ResponseReader, *wire.Response) (bool, error)
+	switch {
+	case byUID || deletedOnly:
+		command, data = "UID SEARCH", c.search
+		if byUID {
+			command += " UID " + set
+		}
+		if deletedOnly {
+			command += " DELETED"
+		}
+	default:
+		command, data = "FETCH "+set+" (UID)", c.fetch
+	}
+	_, err := sel.up.begin(s.ctx, []byte(command), data)
+	return c, err
+}
+
+// uidCollector gathers UIDs from what a mail store answers. Only its reader touches it, until the answer it was made for.
+type uidCollector struct{ uids []uint32 }
+
+func (c *uidCollector) search(in *wire.ResponseReader, resp *wire.Response) (bool, error) {
+	if !resp.Is("SEARCH") {
+		return false, nil
+	}
+	line, err := in.Collect(maxLine * 8) // a folder of a million messages
+	if err != nil {
+		return true, err
+	}
+	c.uids = wire.AppendNumbers(c.uids, line)
+	return true, nil
+}
+
+// fetch takes "* n FETCH (UID u)" and nothing else: news of flags goes to the client.
+func (c *uidCollector) fetch(in *wire.ResponseReader, resp *wire.Response) (bool, error) {
+	if !resp.Is("FETCH") {
+		return false, nil
+	}
+	uid, only := wire.OnlyUID(resp.Rest)
+	if only {
+		c.uids = append(c.uids, uid)
+	}
+	return only, nil
+}
+
+func (c *uidCollector) String() string { return wire.FormatNumbers(c.uids) }
+
+// take is for exchanges that drop one kind of untagged response.
+func take(name string) func(*wire.ResponseReader, *wire.Response) (bool, error) {
+	return func(_ *wire.ResponseReader, resp *wire.Response) (bool, error) { return resp.Is(name), nil }
+}

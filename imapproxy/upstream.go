@@ -1,0 +1,438 @@
+package imapproxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"balorg/imapproxy/wire"
+	"balorg/policy"
+)
+
+// Limits on what a mail store may make us hold.
+const (
+	maxLine     = 1 << 20 // octets of one response that is collected: a COPYUID of a large set is the longest known
+	maxInFlight = 64      // commands sent to one mail store and not answered: beyond, the client's reader waits
+)
+
+// openTimeout is how long a mail store may take to greet.
+const openTimeout = 30 * time.Second
+
+// upstream is a session's connection to the mail store of one account. Commands are started by the session's goroutine
+// alone; a goroutine of its own (pump) reads the responses, gives them to the exchange that waits for them or relays them
+// to the client, and ends with the connection.
+type upstream struct {
+	s       *session
+	account *policy.Account
+	conn    io.ReadWriteCloser
+	in      *wire.ResponseReader
+	out     *bufio.Writer // to the mail store; the session's goroutine only
+	caps    map[string]bool
+	tags    int
+
+	// selection is what this connection has selected for the client; nil: nothing of what it says untagged is relayed.
+	selection atomic.Pointer[selection]
+
+	mu     sync.Mutex
+	queue  []*exchange   // sent and not answered, in order
+	lost   error         // set once the connection has ended
+	change chan struct{} // closed and replaced whenever the queue shrinks or the connection ends
+	ended  chan struct{} // closed when pump has returned
+}
+
+// exchange is one command sent to a mail store.
+type exchange struct {
+	tag string
+	// data is offered each untagged response while the exchange is the oldest unanswered one, and answers whether it took
+	// it. It runs in pump.
+	data func(*wire.ResponseReader, *wire.Response) (took bool, err error)
+	// proceed is sent to when the mail store asks for more ("+ …"); capacity one.
+	proceed chan struct{}
+	// done gets the tagged answer, or nil when the connection was lost. It runs in pump.
+	done func(*reply)
+}
+
+// reply is a tagged answer of a mail store.
+type reply struct {
+	status string // OK, NO, BAD
+	code   string // response code without brackets, or ""
+}
+
+func (r *reply) ok() bool { return r.status == "OK" }
+
+// openUpstream connects to the mail store of an account and reads its greeting.
+func openUpstream(ctx context.Context, s *session, account *policy.Account) (*upstream, error) {
+	ms, ok := s.p.opt.Stores[account.Mailstore]
+	if !ok {
+		return nil, fmt.Errorf("mail store %q of %s is not configured", account.Mailstore, account.Address)
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	conn, err := ms.Open(ctx, Who{Account: account.ID, Address: account.Address, Person: s.person.ID, Quota: account.Quota, Client: s.client})
+	if err != nil {
+		return nil, fmt.Errorf("opening the mail store of %s: %w", account.Address, err)
+	}
+	u := &upstream{
+		s: s, account: account, conn: conn,
+		in:     wire.NewResponseReader(conn),
+		out:    bufio.NewWriterSize(conn, clientBuffer),
+		change: make(chan struct{}), ended: make(chan struct{}),
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // the reader sees it
+	err = u.greeting()
+	stop()
+	if err != nil {
+		conn.Close() //nolint:errcheck // the first error counts
+		return nil, fmt.Errorf("greeting of the mail store of %s: %w", account.Address, err)
+	}
+	go u.pump()
+	return u, nil
+}
+
+// greeting reads "* PREAUTH [CAPABILITY …]", with which every mail store's stream begins.
+func (u *upstream) greeting() error {
+	resp, err := u.in.Next()
+	if err != nil {
+		return err
+	}
+	if resp.Kind != wire.Untagged || !resp.Is("PREAUTH") {
+		return wire.ErrResponse
+	}
+	line, err := u.in.Collect(maxLine)
+	if err != nil {
+		return err
+	}
+	code, _ := splitCode(strings.TrimPrefix(string(line), "* PREAUTH "))
+	name, list, _ := strings.Cut(code, " ")
+	if !strings.EqualFold(name, "CAPABILITY") {
+		return fmt.Errorf("%w: greeting without capabilities", wire.ErrResponse)
+	}
+	u.caps = make(map[string]bool)
+	for c := range strings.FieldsSeq(list) {
+		u.caps[strings.ToUpper(c)] = true
+	}
+	return nil
+}
+
+// splitCode takes the response code off a text.
+func splitCode(text string) (code, rest string) {
+	if !strings.HasPrefix(text, "[") {
+		return "", text
+	}
+	end := strings.IndexByte(text, ']')
+	if end < 0 {
+		return "", text
+	}
+	return text[1:end], strings.TrimPrefix(text[end+1:], " ")
+}
+
+// start puts ex in flight and writes its tag; the caller writes the rest of the command to u.out and, when nothing follows at
+// once, calls u.flush. It waits while too many commands are unanswered.
+func (u *upstream) start(ctx context.Context, ex *exchange) error {
+	for {
+		u.mu.Lock()
+		if u.lost != nil {
+			u.mu.Unlock()
+			return fmt.Errorf("%w: %w", errLost, u.lost)
+		}
+		if len(u.queue) < maxInFlight {
+			break
+		}
+		changed := u.change
+		u.mu.Unlock()
+		if err := u.flush(); err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	u.tags++
+	ex.tag = "p" + strconv.Itoa(u.tags)
+	u.queue = append(u.queue, ex)
+	u.mu.Unlock()
+	u.out.WriteString(ex.tag) //nolint:errcheck // bufio keeps the error for flush
+	u.out.WriteByte(' ')      //nolint:errcheck // as above
+	return nil
+}
+
+func (u *upstream) flush() error {
+	if err := u.out.Flush(); err != nil {
+		return fmt.Errorf("%w: %w", errLost, err)
+	}
+	return nil
+}
+
+// drain waits until every command sent has been answered.
+func (u *upstream) drain(ctx context.Context) error {
+	if err := u.flush(); err != nil {
+		return err
+	}
+	for {
+		u.mu.Lock()
+		if u.lost != nil {
+			u.mu.Unlock()
+			return errLost
+		}
+		if len(u.queue) == 0 {
+			u.mu.Unlock()
+			return nil
+		}
+		changed := u.change
+		u.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// run sends a command and waits for its answer. data may be nil.
+func (u *upstream) run(ctx context.Context, command []byte, data func(*wire.ResponseReader, *wire.Response) (bool, error)) (*reply, error) {
+	wait, err := u.begin(ctx, command, data)
+	if err != nil {
+		return nil, err
+	}
+	if err := u.flush(); err != nil {
+		return nil, err
+	}
+	return wait(ctx)
+}
+
+// begin sends a command without flushing, and answers what waits for its answer.
+func (u *upstream) begin(ctx context.Context, command []byte, data func(*wire.ResponseReader, *wire.Response) (bool, error)) (wait func(context.Context) (*reply, error), err error) {
+	answered := make(chan *reply, 1)
+	ex := &exchange{data: data, done: func(r *reply) { answered <- r }, proceed: make(chan struct{}, 1)}
+	if err := u.start(ctx, ex); err != nil {
+		return nil, err
+	}
+	if err := u.writeCommand(ctx, ex, command); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (*reply, error) { return awaitReply(ctx, answered) }, nil
+}
+
+func awaitReply(ctx context.Context, answered <-chan *reply) (*reply, error) {
+	select {
+	case r := <-answered:
+		if r == nil {
+			return nil, errLost
+		}
+		return r, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// writeCommand writes the rest of a command and its line end. Literals in it are sent as the mail store takes them: without
+// waiting where it has LITERAL+, else after its "+".
+func (u *upstream) writeCommand(ctx context.Context, ex *exchange, command []byte) error {
+	for len(command) > 0 {
+		head, size, rest, ok := wire.CutLiteral(command)
+		u.out.Write(head) //nolint:errcheck // bufio keeps the error for flush
+		if !ok {
+			break
+		}
+		if u.caps["LITERAL+"] {
+			fmt.Fprintf(u.out, "{%d+}\r\n", size) //nolint:errcheck // as above
+		} else {
+			fmt.Fprintf(u.out, "{%d}\r\n", size) //nolint:errcheck // as above
+			if err := u.awaitProceed(ctx, ex, nil); err != nil {
+				return err
+			}
+		}
+		u.out.Write(rest[:size]) //nolint:errcheck // as above
+		command = rest[size:]
+	}
+	_, err := u.out.WriteString("\r\n")
+	if err != nil {
+		return fmt.Errorf("%w: %w", errLost, err)
+	}
+	return nil
+}
+
+// awaitProceed flushes and waits for "+". answered, when not nil, ends the wait: the mail store refused.
+func (u *upstream) awaitProceed(ctx context.Context, ex *exchange, answered <-chan struct{}) error {
+	if err := u.flush(); err != nil {
+		return err
+	}
+	select {
+	case <-ex.proceed:
+		return nil
+	case <-answered:
+		return errAnswered
+	case <-u.ended:
+		return errLost
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// close ends the connection and waits for its reader.
+func (u *upstream) close() {
+	u.selection.Store(nil)
+	u.conn.Close() //nolint:errcheck // nothing is kept in it
+	<-u.ended
+}
+
+// pump reads responses until the connection ends.
+func (u *upstream) pump() {
+	defer close(u.ended)
+	err := u.read()
+	u.mu.Lock()
+	u.lost = err
+	queue := u.queue
+	u.queue = nil
+	close(u.change)
+	u.change = make(chan struct{})
+	u.mu.Unlock()
+	u.conn.Close() //nolint:errcheck // it has failed already
+	wasSelected := u.selection.Load() != nil
+	for _, ex := range queue {
+		ex.done(nil)
+	}
+	var gone *clientError
+	switch {
+	case errors.As(err, &gone):
+		u.s.cut(err)
+	case wasSelected:
+		u.s.p.log.Warn("mail store of the selected mailbox lost", "session", u.s.id, "mailbox", u.account.Address, "error", err)
+		u.s.end("The mailbox's store is not reachable any more", err)
+	}
+}
+
+func (u *upstream) read() error {
+	for {
+		resp, err := u.in.Next()
+		if err != nil {
+			return err
+		}
+		switch resp.Kind {
+		case wire.Tagged:
+			err = u.finish(resp.Tag)
+		case wire.Continuation:
+			u.proceed()
+		default:
+			err = u.untagged(resp)
+		}
+		if err != nil {
+			return err
+		}
+		if !u.in.Buffered() {
+			if err := u.s.out.flush(); err != nil {
+				return &clientError{err}
+			}
+		}
+	}
+}
+
+// finish hands a tagged answer to its exchange. The exchange leaves the queue only after it has been told, so that drain
+// means "answered to the client too".
+func (u *upstream) finish(tag string) error {
+	line, err := u.in.Collect(maxLine)
+	if err != nil {
+		return err
+	}
+	_, text, _ := strings.Cut(string(line), " ")
+	status, text, _ := strings.Cut(text, " ")
+	code, _ := splitCode(text)
+	u.mu.Lock()
+	at := -1
+	for i, ex := range u.queue {
+		if ex.tag == tag {
+			at = i
+			break
+		}
+	}
+	if at < 0 {
+		u.mu.Unlock()
+		return fmt.Errorf("%w: answer with a tag that is not ours", wire.ErrResponse)
+	}
+	ex := u.queue[at]
+	u.mu.Unlock()
+	ex.done(&reply{strings.ToUpper(status), code})
+	u.mu.Lock()
+	u.queue = append(u.queue[:at], u.queue[at+1:]...)
+	close(u.change)
+	u.change = make(chan struct{})
+	u.mu.Unlock()
+	return nil
+}
+
+func (u *upstream) oldest() *exchange {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.queue) == 0 {
+		return nil
+	}
+	return u.queue[0]
+}
+
+func (u *upstream) proceed() {
+	if ex := u.oldest(); ex != nil && ex.proceed != nil {
+		select {
+		case ex.proceed <- struct{}{}:
+		default: // a second "+" means nothing
+		}
+	}
+}
+
+func (u *upstream) untagged(resp *wire.Response) error {
+	if ex := u.oldest(); ex != nil && ex.data != nil {
+		if took, err := ex.data(u.in, resp); took || err != nil {
+			return err
+		}
+	}
+	if resp.Is("BYE") {
+		return errors.New("the mail store said BYE")
+	}
+	if u.selection.Load() == nil {
+		return nil // what a mailbox that the client has not selected says never reaches it
+	}
+	if resp.Is("OK") {
+		return u.relayCode(resp)
+	}
+	for _, name := range relayed {
+		if resp.Is(name) {
+			return u.s.out.relay(u.in)
+		}
+	}
+	return nil
+}
+
+// relayed are the untagged responses about a selected mailbox that go to the client octet for octet: none holds a mailbox
+// name. The rest is asked for by the session itself and taken by its exchanges, or dropped.
+var relayed = [...]string{"FETCH", "EXISTS", "EXPUNGE", "FLAGS", "SEARCH", "ESEARCH", "RECENT", "VANISHED", "SORT", "THREAD"}
+
+// relayedCodes are the response codes of an untagged OK that concern the selected mailbox. The text is ours: a store's text may
+// name it.
+var relayedCodes = [...]string{"UIDVALIDITY", "UIDNEXT", "UNSEEN", "PERMANENTFLAGS", "HIGHESTMODSEQ", "NOMODSEQ", "CLOSED", "UIDNOTSTICKY", "MAILBOXID", "COPYUID"}
+
+func (u *upstream) relayCode(resp *wire.Response) error {
+	if !bytes.HasPrefix(resp.Rest, []byte("[")) {
+		return nil
+	}
+	line, err := u.in.Collect(maxLine)
+	if err != nil {
+		return err
+	}
+	code, _ := splitCode(strings.TrimPrefix(string(line), "* OK "))
+	name, _, _ := strings.Cut(code, " ")
+	for _, c := range relayedCodes {
+		if strings.EqualFold(name, c) {
+			u.s.out.printf("* OK [%s] Ok\r\n", code)
+		}
+	}
+	return nil
+}
