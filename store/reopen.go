@@ -21,9 +21,6 @@ func (db *DB) retire(e *engine) {
 	}
 	db.engine = nil
 	db.leave(e)
-	if db.opt.InMemory {
-		return // what it held is gone with it; there is nothing to read back
-	}
 	db.wg.Add(1)
 	go db.reopen(e)
 }
@@ -33,6 +30,9 @@ func (db *DB) reopen(old *engine) {
 	<-old.idle
 	if err := old.badger.Close(); err != nil {
 		db.log.LogAttrs(db.ctx, slog.LevelWarn, "state closed with an error", slog.Any("error", err))
+	}
+	if db.opt.InMemory {
+		return // what it held is gone with it; there is nothing to read back
 	}
 	for wait := reopenFirst; ; wait = min(2*wait, reopenLimit) {
 		select {
