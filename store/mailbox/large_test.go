@@ -140,8 +140,8 @@ func TestThousands(t *testing.T) {
 	if err != nil || !slices.Equal(c.Source, all) || len(c.Target) != n || !slices.IsSorted(c.Target) {
 		t.Fatalf("copied %d, %v", len(c.Target), err)
 	}
-	quota := mailbox.Usage{}
-	if quota, err = a.Usage(t.Context()); err != nil {
+	quota, err := a.Usage(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
 	// The last chunk of this copy is over quota: what the first ones copied must go again.

@@ -33,18 +33,18 @@ type fixture struct {
 	*mailbox.Store
 }
 
-func newFixture(t testing.TB, opt mailbox.Options) *fixture {
-	t.Helper()
-	st := storetest.New(t)
-	bodies, err := body.New(st, t.TempDir(), body.Options{})
+func newFixture(tb testing.TB, opt mailbox.Options) *fixture {
+	tb.Helper()
+	st := storetest.New(tb)
+	bodies, err := body.New(st, tb.TempDir(), body.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if opt.Now == nil {
 		opt.Now = func() time.Time { return time.Unix(1_800_000_000, 0) }
 	}
-	f := &fixture{t, st, bodies, mailbox.New(st, bodies, opt)}
-	storetest.CheckAtEnd(t, st, f, body.Checker{Bodies: bodies, Referrers: []body.Referrer{f}})
+	f := &fixture{tb, st, bodies, mailbox.New(st, bodies, opt)}
+	storetest.CheckAtEnd(tb, st, f, body.Checker{Bodies: bodies, Referrers: []body.Referrer{f}})
 	return f
 }
 
@@ -80,21 +80,21 @@ func (f *fixture) open(a *mailbox.Account, name string, readOnly bool) *mailbox.
 	return v
 }
 
-func flagSet(t testing.TB, names ...string) mailbox.FlagSet {
-	t.Helper()
+func flagSet(tb testing.TB, names ...string) mailbox.FlagSet {
+	tb.Helper()
 	set, err := mailbox.ParseFlags(names)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return set
 }
 
 // events writes what Sync says in short: "expunge 1, exists 3".
-func events(t testing.TB, v *mailbox.View, allowExpunge bool) string {
-	t.Helper()
-	list, err := v.Sync(t.Context(), allowExpunge)
+func events(tb testing.TB, v *mailbox.View, allowExpunge bool) string {
+	tb.Helper()
+	list, err := v.Sync(tb.Context(), allowExpunge)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	words := []string{"expunge", "exists", "recent", "keywords", "flags"}
 	var out []string
@@ -109,11 +109,11 @@ func flagsOf(v *mailbox.View, seq uint32) string {
 	return string(mailbox.AppendFlags(nil, m.Flags, v.Keywords()))
 }
 
-func names(t testing.TB, a *mailbox.Account) (out []string) {
-	t.Helper()
-	list, err := a.Folders(t.Context())
+func names(tb testing.TB, a *mailbox.Account) (out []string) {
+	tb.Helper()
+	list, err := a.Folders(tb.Context())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, f := range list {
 		name := f.Name
