@@ -13,7 +13,6 @@ import (
 
 	"balorg/mail"
 	"balorg/store"
-	"balorg/store/body"
 	"balorg/store/mailbox"
 	"balorg/store/mailbox/structure"
 )
@@ -324,65 +323,6 @@ func (w *lieFinder) AfterCommit(fn func()) {
 			fn()
 		}
 	})
-}
-
-// TestCheckFinds breaks one thing at a time and expects Check to see it.
-func TestCheckFinds(t *testing.T) {
-	edit := func(prefix string, change func(key, value []byte) ([]byte, []byte)) func(tx store.Writer) error {
-		return func(tx store.Writer) error {
-			for k, v := range tx.Scan([]byte(prefix), store.PrefixEnd([]byte(prefix))) {
-				key, value := change(slices.Clone(k), slices.Clone(v))
-				if value == nil {
-					return tx.Delete(k)
-				}
-				return tx.Set(key, value)
-			}
-			return fmt.Errorf("no row under %s", prefix)
-		}
-	}
-	drop := func(_, _ []byte) ([]byte, []byte) { return nil, nil }
-	for _, tt := range []struct {
-		what string
-		do   func(tx store.Writer) error
-		want string
-	}{
-		{"message gone", edit("m/m/", drop), "its row says"},
-		{"name gone", edit("m/n/", drop), "cannot be found by its name"},
-		{"structure gone", edit("m/d/", drop), "no structure"},
-		{"account gone", edit("m/a/", drop), "belongs to no account"},
-		{"folder gone", edit("m/f/", drop), "which is not there"},
-		{"name of nothing", edit("m/n/", func(k, v []byte) ([]byte, []byte) { return append(k, 'x'), v }), "not called so"},
-		{"structure of nothing", edit("m/h/", func(k, v []byte) ([]byte, []byte) { k[len(k)-2]++; return k, v }), "no message has"},
-		{"UID not given yet", edit("m/m/", func(k, v []byte) ([]byte, []byte) { k[len(k)-1] = 9; return k, v }), "not given yet"},
-		{"keyword without name", edit("m/m/", func(k, v []byte) ([]byte, []byte) { v[2] = 1; return k, v }), "keyword without name"},
-		{"expunged and there", func(tx store.Writer) error {
-			return tx.Set([]byte("m/x/"+string(claire)+"/\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01"), []byte{1, 1})
-		}, "is there"},
-	} {
-		t.Run(tt.what, func(t *testing.T) {
-			st, err := store.Open(store.Options{InMemory: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer st.Close()
-			bodies, err := body.New(st, t.TempDir(), body.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			f := &fixture{t, st, bodies, mailbox.New(st, bodies, mailbox.Options{})}
-			f.append(f.account(claire, 0), "INBOX", "Subject: x\r\n\r\n1")
-			if problems, err := store.Check(t.Context(), st, f); err != nil || len(problems) > 0 {
-				t.Fatalf("before: %v, %v", problems, err)
-			}
-			if err := st.Update(t.Context(), tt.do); err != nil {
-				t.Fatal(err)
-			}
-			problems, err := store.Check(t.Context(), st, f)
-			if err != nil || !strings.Contains(strings.Join(problems, "\n"), tt.want) {
-				t.Errorf("found %q, %v; want %q", problems, err, tt.want)
-			}
-		})
-	}
 }
 
 func BenchmarkFetch(b *testing.B) {
