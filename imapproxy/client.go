@@ -24,7 +24,7 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	if !c.until.IsZero() && c.until.Before(deadline) {
 		deadline = c.until
 	}
-	if err := c.Conn.SetReadDeadline(deadline); err != nil {
+	if err := c.SetReadDeadline(deadline); err != nil {
 		return 0, err
 	}
 	// interrupt sets the flag, then its deadline: either we see the flag, or its deadline comes after ours.
@@ -43,7 +43,7 @@ func (c *clientConn) Write(p []byte) (int, error) {
 	if c.ending.Load() {
 		timeout = byeTimeout
 	}
-	if err := c.Conn.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+	if err := c.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)
@@ -52,6 +52,6 @@ func (c *clientConn) Write(p []byte) (int, error) {
 // interrupt makes the pending read and all later ones end, and gives a pending write a last moment.
 func (c *clientConn) interrupt() {
 	c.ending.Store(true)
-	c.Conn.SetReadDeadline(time.Now())                  //nolint:errcheck // a closed connection is interrupted already
-	c.Conn.SetWriteDeadline(time.Now().Add(byeTimeout)) //nolint:errcheck // as above
+	c.SetReadDeadline(time.Now())                  //nolint:errcheck // a closed connection is interrupted already
+	c.SetWriteDeadline(time.Now().Add(byeTimeout)) //nolint:errcheck // as above
 }

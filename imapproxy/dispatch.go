@@ -1,6 +1,9 @@
 package imapproxy
 
 import (
+	"log/slog"
+	"time"
+
 	"balorg/imapproxy/wire"
 )
 
@@ -67,6 +70,9 @@ func newCommands() map[string]command {
 	}
 }
 
+// unusedAfter is how long a connection to a mail store is kept for mailboxes other than the selected one.
+const unusedAfter = 5 * time.Minute
+
 func (s *session) state() state {
 	switch {
 	case s.person == nil:
@@ -102,6 +108,7 @@ func (s *session) dispatch(cmd *wire.Command) {
 		}
 	}
 	s.reply(cmd, c.run(s, cmd))
+	s.closeUnused(unusedAfter)
 }
 
 func (s *session) countFaultOrEnd() {
@@ -131,12 +138,17 @@ func (s *session) reply(cmd *wire.Command, err error) {
 		s.done = true // the BYE says why
 		return
 	}
+	s.sendAnswer(cmd.Tag, cmd.Name, err)
+}
+
+// sendAnswer writes a tagged line, from any goroutine.
+func (s *session) sendAnswer(tag, name string, err error) {
 	a, internal := answerTo(err)
 	if internal {
-		s.log.Warn("command not done", "command", cmd.Name, "error", err)
+		s.log.Warn("command not done", slog.Any("command", name), slog.Any("error", err))
 	}
 	if a.text == "completed" {
-		a = okay(a.code, cmd.Name+" completed")
+		a = okay(a.code, name+" completed")
 	}
-	s.out.printf("%s %s\r\n", cmd.Tag, a)
+	s.out.printf("%s %s\r\n", tag, a)
 }

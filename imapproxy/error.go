@@ -41,9 +41,11 @@ func okay(code, text string) *answer { return &answer{"OK", code, text} }
 
 // Answers that several commands give. A mailbox that one may not open and one that does not exist look the same.
 func errNoMailbox() *answer { return no("NONEXISTENT", "No such mailbox") }
+
 func errNoRight() *answer {
 	return no("NOPERM", "You do not have the right to do this in this mailbox")
 }
+
 func errUnavailable() *answer {
 	return no("UNAVAILABLE", "The mailbox cannot be reached at the moment")
 }

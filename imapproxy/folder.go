@@ -1,6 +1,7 @@
 package imapproxy
 
 import (
+	"slices"
 	"strings"
 
 	"balorg/imapproxy/wire"
@@ -126,16 +127,37 @@ func (s *session) subscribe(cmd *wire.Command) error {
 
 // mustExist answers an error unless the mail store lists the folder.
 func (s *session) mustExist(at place) error {
+	if strings.ContainsAny(at.folder, "*%") {
+		return s.mustBeListed(at)
+	}
+	up, err := s.upstream(at.account)
+	if err != nil {
+		return err
+	}
+	found := false
+	_, err = up.run(s.ctx, wire.AppendAString([]byte(`LIST "" `), at.folder), func(_ *wire.ResponseReader, resp *wire.Response) (bool, error) {
+		found = found || resp.Is("LIST")
+		return resp.Is("LIST"), nil
+	})
+	if err != nil {
+		return err
+	}
+	if !found {
+		return errNoMailbox()
+	}
+	return nil
+}
+
+// mustBeListed is mustExist for a name that LIST would take for a pattern.
+func (s *session) mustBeListed(at place) error {
 	folders, err := s.foldersOf(at.account)
 	if err != nil {
 		return err
 	}
-	for _, f := range folders {
-		if f.name == at.folder {
-			return nil
-		}
+	if !slices.ContainsFunc(folders, func(f folder) bool { return f.name == at.folder }) {
+		return errNoMailbox()
 	}
-	return errNoMailbox()
+	return nil
 }
 
 // status answers STATUS for one mailbox.

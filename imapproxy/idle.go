@@ -2,6 +2,7 @@ package imapproxy
 
 import (
 	"strings"
+	"time"
 
 	"balorg/imapproxy/wire"
 )
@@ -15,6 +16,7 @@ func (s *session) idle(cmd *wire.Command) error {
 	if len(cmd.Args) > 0 {
 		return bad("IDLE takes no arguments")
 	}
+	s.closeUnused(time.Minute)
 	var ex *exchange
 	var answered chan *reply
 	if s.sel != nil && s.sel.up.caps["IDLE"] {

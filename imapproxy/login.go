@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -36,6 +37,10 @@ func (s *session) startTLS(cmd *wire.Command) error {
 		return errAnswered
 	}
 	conn := tls.Server(s.conn.Conn, s.p.opt.TLS)
+	if !handshake(s.ctx, conn) {
+		s.done = true
+		return errAnswered
+	}
 	s.mu.Lock()
 	s.useConn(conn)
 	s.mu.Unlock()
@@ -125,13 +130,13 @@ func (s *session) logIn(cmd *wire.Command, req auth.Request) error {
 		s.mu.Unlock()
 		return err
 	}
-	s.log = s.log.With("person", result.Person.Address, "mailbox", result.Mailbox.Address)
+	s.log = s.log.With(slog.Any("person", result.Person.Address), slog.Any("mailbox", result.Mailbox.Address))
 	s.conn.until = time.Time{}
 	s.in.SetLimits(loggedInLimits())
 	s.failures = 0
 	s.remove = s.p.opt.Sessions.Add(s.id, s)
 	s.Recheck(s.p.opt.Snapshot())
-	s.log.Info("logged in", "protocol", "imap")
+	s.log.Info("logged in", slog.String("protocol", "imap"))
 	return okay("CAPABILITY "+s.capabilities(), "Logged in")
 }
 
@@ -145,7 +150,7 @@ func (s *session) refuseLogin(cmd *wire.Command, req auth.Request, err error) er
 		record.Person, record.Mailbox = party(refusal.Person), party(refusal.Mailbox)
 		record.Reason = refusal.Reason.Text
 		record.Answer = "NO [AUTHENTICATIONFAILED]"
-		s.log.Warn("login refused", "protocol", "imap", "client", s.client.Addr(), "reason", string(refusal.Reason.Code))
+		s.log.Warn("login refused", slog.String("protocol", "imap"), slog.Any("client", s.client.Addr()), slog.String("reason", string(refusal.Reason.Code)))
 	case errors.Is(err, auth.ErrTemporary):
 		s.p.metrics.logins.WithLabelValues("temporary").Inc()
 		record.Answer = "NO [UNAVAILABLE]"

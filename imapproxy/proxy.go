@@ -128,11 +128,25 @@ func New(opt Options) *Proxy {
 
 // Serve speaks IMAP on conn until the client leaves or ctx ends, and closes it. secure says that TLS is on already.
 func (p *Proxy) Serve(ctx context.Context, conn net.Conn, secure bool) {
+	if c, ok := conn.(*tls.Conn); ok && !handshake(ctx, c) {
+		return
+	}
 	s := newSession(ctx, p, conn, secure)
 	defer s.close()
 	p.metrics.connections.Inc()
 	defer p.metrics.connections.Dec()
 	s.serve()
+}
+
+// handshake brings TLS up in bounded time, or closes the connection.
+func handshake(ctx context.Context, conn *tls.Conn) bool {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		conn.Close() //nolint:errcheck // it never opened
+		return false
+	}
+	return true
 }
 
 // folder is one folder of an account, as its mail store lists it.
@@ -169,10 +183,11 @@ func newMetrics(reg prometheus.Registerer) metrics {
 
 // Time a client may take. Before login the whole dialogue counts; afterwards RFC 9051, 5.4 asks for at least 30 minutes.
 const (
-	preLoginTimeout = 3 * time.Minute
-	defaultIdle     = 31 * time.Minute
-	writeTimeout    = 5 * time.Minute // for one write: a client that takes nothing for that long is gone
-	byeTimeout      = time.Second     // for the last word
+	handshakeTimeout = 30 * time.Second
+	preLoginTimeout  = 3 * time.Minute
+	defaultIdle      = 31 * time.Minute
+	writeTimeout     = 5 * time.Minute // for one write: a client that takes nothing for that long is gone
+	byeTimeout       = time.Second     // for the last word
 )
 
 // Limits on what a client may send.

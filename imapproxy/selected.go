@@ -140,7 +140,8 @@ func (s *session) forward(cmd *wire.Command) error {
 // checkSelected checks that the person has rights in the selected mailbox now.
 func (s *session) checkSelected(cmd *wire.Command, rights policy.Right) error {
 	access, ok := s.access(s.sel.up.account.ID)
-	if ok && access.Rights.Has(rights) && !(s.sel.readOnly && rights&^policy.PresetRead != 0) {
+	changes := rights&^policy.PresetRead != 0
+	if ok && access.Rights.Has(rights) && (!changes || !s.sel.readOnly) {
 		return nil
 	}
 	reason := access.Reason
@@ -171,7 +172,7 @@ func (s *session) pipe(cmd *wire.Command, args []byte, traced func(*reply) (audi
 				}
 			}
 		}
-		s.reply(&wire.Command{Tag: tag, Name: name}, err)
+		s.sendAnswer(tag, name, err)
 	}
 	if err := up.start(s.ctx, ex); err != nil {
 		return err

@@ -72,7 +72,7 @@ func newSession(ctx context.Context, p *Proxy, conn net.Conn, secure bool) *sess
 	if addr, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
 		s.client = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	}
-	s.log = p.log.With("session", s.id, "client", s.client)
+	s.log = p.log.With(slog.Any("session", s.id), slog.Any("client", s.client))
 	s.useConn(conn)
 	s.conn.until = time.Now().Add(preLoginTimeout)
 	return s
@@ -117,7 +117,7 @@ func (s *session) serve() {
 func (s *session) flush() error {
 	if s.sel != nil {
 		if err := s.sel.up.flush(); err != nil {
-			s.log.Debug("writing to the mail store", "error", err) // its reader ends the session
+			s.log.Debug("writing to the mail store", slog.Any("error", err)) // its reader ends the session
 		}
 	}
 	return s.out.flush()
@@ -146,7 +146,7 @@ func (s *session) readError(err error) bool {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.say("Idle for too long")
 	default:
-		s.log.Debug("reading from the client", "error", err)
+		s.log.Debug("reading from the client", slog.Any("error", err))
 	}
 	return false
 }
@@ -183,7 +183,7 @@ func (s *session) bye() {
 		s.out.printf("* BYE %s\r\n", text)
 	}
 	if err := s.out.flush(); err != nil {
-		s.log.Debug("last words to the client", "error", err)
+		s.log.Debug("last words to the client", slog.Any("error", err))
 	}
 }
 
@@ -193,21 +193,23 @@ func (s *session) end(text string, cause error) {
 		cause = errEnded
 	}
 	s.say(text)
-	s.cancel(cause)
-	s.conn.interrupt()
+	s.cut(cause)
 }
 
-// cut ends the session whose client is gone.
+// cut ends the session from any goroutine, without a word of its own.
 func (s *session) cut(cause error) {
 	s.cancel(cause)
-	s.conn.interrupt()
+	s.mu.Lock()
+	conn := s.conn // STARTTLS replaces it
+	s.mu.Unlock()
+	conn.interrupt()
 }
 
 // fence keeps a fault in one session from ending the daemon.
 func (s *session) fence() {
 	if v := recover(); v != nil {
 		s.p.metrics.panics.Inc()
-		s.log.Error("session ended by a fault of the program", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		s.log.Error("session ended by a fault of the program", slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
 		s.say("Internal error")
 		s.bye()
 	}
@@ -219,6 +221,7 @@ func (s *session) close() {
 	if s.remove != nil {
 		s.remove()
 	}
+	s.conn.interrupt() // a mail store's reader may be waiting for a client that takes nothing
 	for _, u := range s.ups {
 		u.close()
 	}
@@ -231,7 +234,7 @@ func (s *session) close() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), byeTimeout*5)
 		defer cancel()
 		if err := s.trace(ctx, audit.Record{Action: audit.SessionEnd}); err != nil {
-			s.log.Error("tracing the end of a session", "error", err)
+			s.log.Error("tracing the end of a session", slog.Any("error", err))
 		}
 	}
 }
@@ -256,23 +259,27 @@ func (s *session) End(why string) { s.end(why, nil) }
 // Recheck holds the session against a new snapshot: it ends when its own mailbox or the one selected may no longer be opened as
 // it is; connections to others that were lost are closed.
 func (s *session) Recheck(snap *policy.Snapshot) {
+	if !s.allowed(snap) {
+		s.end("Access to the mailbox has been withdrawn", nil)
+	}
+}
+
+func (s *session) allowed(snap *policy.Snapshot) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := snap.Open(s.person.ID, s.opened.ID); !ok {
-		go s.end("Access to the mailbox has been withdrawn", nil)
-		return
+		return false
 	}
 	for _, u := range s.ups {
 		access, ok := snap.Open(s.person.ID, u.account.ID)
-		sel := u.selection.Load()
-		switch {
-		case sel != nil && (!ok || !access.Rights.Has(sel.rights)):
-			go s.end("Access to the mailbox has been withdrawn", nil)
-			return
-		case !ok:
+		if sel := u.selection.Load(); sel != nil && (!ok || !access.Rights.Has(sel.rights)) {
+			return false
+		}
+		if !ok {
 			u.conn.Close() //nolint:errcheck // its reader notices
 		}
 	}
+	return true
 }
 
 // access answers what the person may do with an account now.
@@ -288,6 +295,7 @@ func (s *session) upstream(account *policy.Account) (*upstream, error) {
 		case <-u.ended:
 			s.forget(u)
 		default:
+			u.used = time.Now()
 			return u, nil
 		}
 	}
@@ -308,6 +316,15 @@ func (s *session) upstream(account *policy.Account) (*upstream, error) {
 		return nil, err
 	}
 	return u, nil
+}
+
+// closeUnused lets go of connections that nothing has needed for a while.
+func (s *session) closeUnused(after time.Duration) {
+	for _, u := range s.ups {
+		if (s.sel == nil || s.sel.up != u) && time.Since(u.used) > after {
+			s.forget(u)
+		}
+	}
 }
 
 func (s *session) forget(u *upstream) {

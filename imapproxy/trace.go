@@ -3,6 +3,7 @@ package imapproxy
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"balorg/imapproxy/wire"
@@ -28,10 +29,27 @@ func (s *session) traceAs(ctx context.Context, r audit.Record) error {
 	if len(r.Request) > maxTracedRequest {
 		r.Request = r.Request[:maxTracedRequest]
 	}
-	if err := s.p.opt.Trace.Append(ctx, r); err != nil {
-		return fmt.Errorf("tracing: %w", err)
+	for _, uids := range splitSet(r.UIDs) {
+		r.UIDs = uids
+		if err := s.p.opt.Trace.Append(ctx, r); err != nil {
+			return fmt.Errorf("tracing: %w", err)
+		}
 	}
 	return nil
+}
+
+// maxTracedSet keeps one record to a size that the trace takes; a longer set makes several.
+const maxTracedSet = 64 << 10
+
+// splitSet cuts a set of numbers at commas; one record at least is made, of no set.
+func splitSet(set string) []string {
+	var parts []string
+	for len(set) > maxTracedSet {
+		at := strings.LastIndexByte(set[:maxTracedSet], ',')
+		parts = append(parts, set[:at])
+		set = set[at+1:]
+	}
+	return append(parts, set)
 }
 
 // party is an account in the trace; nil is nobody.

@@ -3,6 +3,7 @@ package imapproxy
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"balorg/imapproxy/wire"
@@ -137,7 +138,7 @@ func (t *transfer) one(m transferred) error {
 		}
 		a, failed = t.s.startAppend(t.dst, t.to.folder, keepFlags(m.flags, t.to.access.Rights), m.date, size)
 		if failed != nil || a.refused != nil {
-			return true, nil // the source's reader skips the message
+			return true, nil //nolint:nilerr // the fault is the destination's: the source's reader only skips the message
 		}
 		if err := in.CopyLiteral(t.dst.out); err != nil {
 			t.dst.conn.Close() //nolint:errcheck // half a message is undone by the end of the connection
@@ -177,12 +178,11 @@ func (t *transfer) fail(sel *selection, cmd *wire.Command, cause error) error {
 	record := sel.record(audit.Copy, requestText(cmd), wire.FormatNumbers(t.from))
 	record.Answer = a.short()
 	if err := t.s.trace(t.s.ctx, record); err != nil {
-		t.s.log.Error("tracing a transfer that failed", "error", err)
+		t.s.log.Error("tracing a transfer that failed", slog.Any("error", err))
 	}
 	if len(t.uids) > 0 {
 		if err := t.undo(); err != nil {
-			t.s.log.Error("undoing a transfer that failed: messages stand in both mailboxes",
-				"mailbox", t.to.account.Address, "uids", wire.FormatNumbers(t.uids), "error", err)
+			t.s.log.Error("undoing a transfer that failed: messages stand in both mailboxes", slog.Any("mailbox", t.to.account.Address), slog.Any("uids", wire.FormatNumbers(t.uids)), slog.Any("error", err))
 		}
 	}
 	return cause
@@ -242,7 +242,7 @@ func (s *session) removeMoved(sel *selection, cmd *wire.Command, set string) err
 			return err
 		}
 		if !r.ok() {
-			s.log.Warn("messages were copied but not removed", "command", cmd.Name, "answer", r.code)
+			s.log.Warn("messages were copied but not removed", slog.Any("command", cmd.Name), slog.Any("answer", r.code))
 			return storeAnswer(r)
 		}
 	}

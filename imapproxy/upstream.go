@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +38,7 @@ type upstream struct {
 	out     *bufio.Writer // to the mail store; the session's goroutine only
 	caps    map[string]bool
 	tags    int
+	used    time.Time // when a command last needed it; the session's goroutine only
 
 	// selection is what this connection has selected for the client; nil: nothing of what it says untagged is relayed.
 	selection atomic.Pointer[selection]
@@ -81,7 +83,7 @@ func openUpstream(ctx context.Context, s *session, account *policy.Account) (*up
 		return nil, fmt.Errorf("opening the mail store of %s: %w", account.Address, err)
 	}
 	u := &upstream{
-		s: s, account: account, conn: conn,
+		s: s, account: account, conn: conn, used: time.Now(),
 		in:     wire.NewResponseReader(conn),
 		out:    bufio.NewWriterSize(conn, clientBuffer),
 		change: make(chan struct{}), ended: make(chan struct{}),
@@ -307,7 +309,7 @@ func (u *upstream) pump() {
 	case errors.As(err, &gone):
 		u.s.cut(err)
 	case wasSelected:
-		u.s.p.log.Warn("mail store of the selected mailbox lost", "session", u.s.id, "mailbox", u.account.Address, "error", err)
+		u.s.p.log.Warn("mail store of the selected mailbox lost", slog.Any("session", u.s.id), slog.Any("mailbox", u.account.Address), slog.Any("error", err))
 		u.s.end("The mailbox's store is not reachable any more", err)
 	}
 }

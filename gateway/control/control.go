@@ -114,7 +114,7 @@ func handler(ops map[string]Op) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		op, ok := ops[strings.TrimPrefix(r.URL.Path, "/")]
 		if !ok {
-			writeFrame(w, frame{Error: &Failure{Message: "the daemon does not know this operation; it may be of another version"}})
+			writeFrame(w, frame{Error: &Failure{Message: "the daemon does not know this operation; it may be of another version"}}) //nolint:errcheck // the caller is gone
 			return
 		}
 		args, err := io.ReadAll(io.LimitReader(r.Body, maxArgs))
@@ -138,8 +138,7 @@ func handler(ops map[string]Op) http.Handler {
 
 func failure(err error) *Failure {
 	f := &Failure{Message: err.Error()}
-	var problems configs.Problems
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[configs.Problems](err); ok {
 		f.Problems = problems
 	}
 	return f
