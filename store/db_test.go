@@ -116,6 +116,58 @@ func groupCommit(t *testing.T) {
 	}
 }
 
+// TestScanAfterRollback has a transaction fail in a batch whose others go on to scan what it had changed.
+func TestScanAfterRollback(t *testing.T) { synctest.Test(t, scanAfterRollback) }
+
+func scanAfterRollback(t *testing.T) {
+	db := openTest(t, Options{InMemory: true})
+	if err := put(db, "b", "kept"); err != nil {
+		t.Fatal(err)
+	}
+	begun, release := make(chan struct{}), make(chan struct{})
+	once := sync.OnceFunc(func() { close(begun); <-release })
+	db.commitTxn = func(txn *badger.Txn) error { once(); return txn.Commit() }
+	scan := func(r Reader) (all string) {
+		for k, v := range r.Scan(nil, nil) {
+			all += fmt.Sprintf("%s=%s ", k, v)
+		}
+		return all
+	}
+	refused := errors.New("refused")
+	var wg sync.WaitGroup
+	queue := func(want error, fn func(tx Writer) error) {
+		wg.Go(func() {
+			if err := db.Update(t.Context(), fn); !errors.Is(err, want) {
+				t.Errorf("update: %v, want %v", err, want)
+			}
+		})
+		synctest.Wait()
+	}
+	queue(nil, func(tx Writer) error { return tx.Set([]byte("first"), []byte("v")) })
+	<-begun
+	queue(refused, func(tx Writer) error {
+		err := errors.Join(tx.Set([]byte("a"), []byte("lost")), tx.Set([]byte("b"), []byte("lost")), tx.Delete([]byte("first")))
+		if got := scan(tx); got != "a=lost b=lost " {
+			t.Errorf("scan of its own writes: %q", got)
+		}
+		return errors.Join(err, refused)
+	})
+	queue(nil, func(tx Writer) error {
+		if got := scan(tx); got != "b=kept first=v " {
+			t.Errorf("scan after a rollback: %q", got)
+		}
+		return tx.Set([]byte("a"), []byte("new"))
+	})
+	queue(nil, func(tx Writer) error {
+		if got := scan(tx); got != "a=new b=kept first=v " {
+			t.Errorf("scan of the batch: %q", got)
+		}
+		return nil
+	})
+	close(release)
+	wg.Wait()
+}
+
 // TestCommitFails has the disk fail once: those in the commit and those that come before the reopening are told, nobody
 // else, and the state is read back from disk.
 func TestCommitFails(t *testing.T) {

@@ -212,6 +212,43 @@ func TestDiscardLeavesNothing(t *testing.T) {
 	}
 }
 
+// doubtful is a store whose disk fails on every Update, after it has kept the writes.
+type doubtful struct{ store.Store }
+
+type silent struct{ store.Writer }
+
+func (silent) AfterCommit(func()) {}
+
+func (d doubtful) Update(ctx context.Context, fn func(store.Writer) error) error {
+	return errors.Join(d.Store.Update(ctx, func(tx store.Writer) error { return fn(silent{tx}) }), store.ErrUnavailable)
+}
+
+// TestDiscardInDoubt keeps the file of a body whose transaction was durable although it answered an error.
+func TestDiscardInDoubt(t *testing.T) {
+	st, b, _ := newBodies(t)
+	want := octets(body.InlineLimit + 1)
+	p := write(t, b, want)
+	var id body.ID
+	err := doubtful{st}.Update(t.Context(), func(tx store.Writer) (err error) {
+		id, err = p.Put(tx)
+		return err
+	})
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	p.Discard()
+	r, err := b.Open(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("read %d octets, %v", len(got), err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPutOrder(t *testing.T) {
 	st, b, _ := newBodies(t)
 	p, err := b.Create(t.Context())

@@ -220,6 +220,10 @@ func testWatch(t *testing.T, st store.Store) {
 	if !woken(b) {
 		t.Error("a deletion is a change")
 	}
+	set(t, st, "b/", "1")
+	if !woken(b) {
+		t.Error("the prefix itself is a key under it")
+	}
 	_ = st.Update(t.Context(), func(tx store.Writer) error { return errors.Join(setAll(tx, "b/3", "1"), errors.New("refused")) })
 	if !woken(all) || woken(all) || woken(b) {
 		t.Error("what failed is none")
