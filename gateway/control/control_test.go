@@ -18,17 +18,7 @@ import (
 	"balorg/gateway/control"
 )
 
-// shortDir is a folder whose sockets' names are short enough: those of t.TempDir hold the test's name.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "ctl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
+// longDir is a folder whose socket's name would be too long; that of t.TempDir alone is not.
 func longDir(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
@@ -105,7 +95,7 @@ func someProblems() configs.Problems {
 // callers are the same operations behind a socket, behind a socket with a long name, and in this process.
 func callers(t *testing.T) map[string]control.Caller {
 	t.Helper()
-	short, long := shortDir(t), longDir(t)
+	short, long := t.TempDir(), longDir(t)
 	serve(t, short, operations())
 	serve(t, long, operations())
 	return map[string]control.Caller{
@@ -167,7 +157,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestProblemsCrossTheSocket(t *testing.T) {
-	dir := shortDir(t)
+	dir := t.TempDir()
 	serve(t, dir, operations())
 	err := dial(t, dir).Call(t.Context(), "problems", nil, nil)
 	var failed *control.Failure
@@ -185,7 +175,7 @@ func TestProblemsCrossTheSocket(t *testing.T) {
 
 // TestLongAnswer: nobody holds an answer whole, and what is written slowly is read slowly.
 func TestLongAnswer(t *testing.T) {
-	dir := shortDir(t)
+	dir := t.TempDir()
 	serve(t, dir, operations())
 	n := 0
 	err := dial(t, dir).Call(t.Context(), "count", 50_000, func(v json.RawMessage) error {
@@ -201,7 +191,7 @@ func TestLongAnswer(t *testing.T) {
 }
 
 func TestSocketIsPrivate(t *testing.T) {
-	short, long := shortDir(t), longDir(t)
+	short, long := t.TempDir(), longDir(t)
 	serve(t, short, nil)
 	serve(t, long, nil)
 	pointer := filepath.Join(long, "control.path")
@@ -227,7 +217,7 @@ func TestSocketIsPrivate(t *testing.T) {
 }
 
 func TestCloseLeavesNothing(t *testing.T) {
-	for _, dir := range []string{shortDir(t), longDir(t)} {
+	for _, dir := range []string{t.TempDir(), longDir(t)} {
 		s, err := control.Listen(dir, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -265,7 +255,7 @@ func names(t *testing.T, dir string) []string {
 
 // TestStaleSocket: what a killed daemon leaves is no daemon, and does not keep the next one from starting.
 func TestStaleSocket(t *testing.T) {
-	dir := shortDir(t)
+	dir := t.TempDir()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "control.sock"), Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
@@ -289,7 +279,7 @@ func TestDialWithoutDaemon(t *testing.T) {
 
 // TestCallerLeaves: an operation sees that its caller is gone.
 func TestCallerLeaves(t *testing.T) {
-	dir := shortDir(t)
+	dir := t.TempDir()
 	began, ended := make(chan struct{}), make(chan struct{})
 	serve(t, dir, map[string]control.Op{"wait": func(ctx context.Context, _ json.RawMessage, _ func(any) error) error {
 		defer close(ended)
