@@ -94,15 +94,16 @@ func (c *checker) checkFolders() error {
 	if err := c.r.Err(); err != nil {
 		return err
 	}
-	validities := map[mail.AccountID]map[uint32]bool{}
+	highest, err := readValidity(c.r)
+	if err != nil {
+		return err
+	}
+	validities := map[uint32]bool{}
 	for key, row := range rows {
-		if validities[key.account] == nil {
-			validities[key.account] = map[uint32]bool{}
+		if validities[row.UIDValidity] || row.UIDValidity > highest || row.UIDValidity == 0 {
+			c.report(fmt.Sprintf("mailbox %s: UIDVALIDITY %d is given twice, or above the highest given", key.account, row.UIDValidity))
 		}
-		if validities[key.account][row.UIDValidity] {
-			c.report(fmt.Sprintf("mailbox %s: UIDVALIDITY %d is given twice", key.account, row.UIDValidity))
-		}
-		validities[key.account][row.UIDValidity] = true
+		validities[row.UIDValidity] = true
 		if err := c.checkFolder(key, &row); err != nil {
 			return err
 		}
@@ -115,8 +116,8 @@ func (c *checker) checkFolder(key folderKey, row *folderRow) error {
 		c.report(fmt.Sprintf("mailbox %s, folder %d: ", key.account, key.folder) + fmt.Sprintf(format, args...))
 	}
 	a := c.accounts[key.account]
-	if key.folder > a.row.LastFolder || row.UIDValidity > a.row.LastValidity || row.UIDValidity == 0 {
-		complain("id or UIDVALIDITY %d is above the highest given", row.UIDValidity)
+	if key.folder > a.row.LastFolder {
+		complain("id is above the highest given")
 	}
 	if !row.Dying {
 		a.names[row.Name] = key.folder

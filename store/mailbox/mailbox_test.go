@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"balorg/mail"
 	"balorg/store/mailbox"
 	"balorg/store/mailbox/structure"
 
@@ -188,6 +189,23 @@ func TestTree(t *testing.T) {
 	inbox, err2 := a.Status(ctx, "INBOX")
 	if err != nil || err2 != nil || old.Messages != 1 || inbox.Messages != 0 || old.UIDValidity == inbox.UIDValidity {
 		t.Errorf("after the rename INBOX is %+v, the other %+v", inbox, old)
+	}
+}
+
+func TestUIDValidityDiffersBetweenAccounts(t *testing.T) {
+	f := newFixture(t, mailbox.Options{})
+	seen := map[uint32]bool{}
+	for _, id := range []mail.AccountID{claire, "anotheraccountid"} {
+		folders, err := f.account(id, 0).Folders(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, folder := range folders {
+			if seen[folder.UIDValidity] {
+				t.Errorf("%s of %s has the UIDVALIDITY %d of another folder", folder.Name, id, folder.UIDValidity)
+			}
+			seen[folder.UIDValidity] = true
+		}
 	}
 }
 

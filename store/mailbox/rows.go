@@ -12,6 +12,7 @@ import (
 
 // Keys. Numbers are big-endian, so that order of key is order of number; an account id has no slash.
 //
+//	m/v                                     the highest UIDVALIDITY given to any folder: 4 octets
 //	m/a/<account>                           accountRow
 //	m/n/<account>/<name>                    folder id
 //	m/f/<account>/<folder:4>                folderRow
@@ -20,6 +21,7 @@ import (
 //	m/d/<body:8><n:1>                       structure of the message in a body, in pieces
 //	m/h/<body:8><n:1>                       its header block
 const (
+	keyValidity    = "m/v"
 	tableAccount   = "m/a/"
 	tableName      = "m/n/"
 	tableFolder    = "m/f/"
@@ -76,15 +78,14 @@ var errRow = errors.New("stored row is damaged")
 
 // accountRow is what an account has in all.
 type accountRow struct {
-	LastFolder   uint32 // the highest folder id given
-	LastValidity uint32 // the highest UIDVALIDITY given
-	Messages     int64
-	Octets       int64
+	LastFolder uint32 // the highest folder id given
+	Messages   int64
+	Octets     int64
 }
 
 func (r accountRow) encode() []byte {
 	b := []byte{rowVersion}
-	for _, v := range []uint64{uint64(r.LastFolder), uint64(r.LastValidity), uint64(r.Messages), uint64(r.Octets)} {
+	for _, v := range []uint64{uint64(r.LastFolder), uint64(r.Messages), uint64(r.Octets)} {
 		b = binary.AppendUvarint(b, v)
 	}
 	return b
@@ -92,7 +93,7 @@ func (r accountRow) encode() []byte {
 
 func decodeAccount(b []byte) (r accountRow, err error) {
 	d := newDecoder(b)
-	r.LastFolder, r.LastValidity = uint32(d.uint()), uint32(d.uint())
+	r.LastFolder = uint32(d.uint())
 	r.Messages, r.Octets = int64(d.uint()), int64(d.uint())
 	return r, d.end("account")
 }
@@ -292,6 +293,21 @@ func readAccount(r store.Reader, id mail.AccountID) (accountRow, error) {
 }
 
 // readFolder answers ErrNoFolder when there is none or it is being deleted.
+// readValidity answers the highest UIDVALIDITY given, 0 before the first.
+func readValidity(r store.Reader) (uint32, error) {
+	b, err := r.Get([]byte(keyValidity))
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read UIDVALIDITY: %w", err)
+	}
+	if len(b) != 4 {
+		return 0, errRow
+	}
+	return binary.BigEndian.Uint32(b), nil
+}
+
 func readFolder(r store.Reader, key folderKey) (folderRow, error) {
 	b, err := r.Get(key.in(tableFolder))
 	if errors.Is(err, store.ErrNotFound) {

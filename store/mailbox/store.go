@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -108,7 +109,8 @@ func (a *Account) create(tx store.Writer) error {
 	return e.save()
 }
 
-// create makes a folder. Ids are never given again, and a UIDVALIDITY neither: it is above all the account ever gave.
+// create makes a folder. Ids are never given again, and a UIDVALIDITY neither, to any folder of any account: a client sees the
+// INBOX of another account under the same name when its default account changes, and must notice.
 func (e *edit) create(id mail.AccountID, name string, use SpecialUse, noSelect bool) error {
 	account, err := e.account(id)
 	if err != nil {
@@ -117,17 +119,26 @@ func (e *edit) create(id mail.AccountID, name string, use SpecialUse, noSelect b
 	account.LastFolder++
 	key := folderKey{id, account.LastFolder}
 	row := folderRow{Name: name, SpecialUse: use, NoSelect: noSelect, UIDNext: 1, FirstRecent: 1, HighestModSeq: 1}
-	row.UIDValidity = e.validity(account)
+	if row.UIDValidity, err = e.validity(); err != nil {
+		return err
+	}
 	if _, err := e.adopt(key, row); err != nil {
 		return err
 	}
 	return e.setName(key, name)
 }
 
-func (e *edit) validity(account *accountRow) uint32 {
+func (e *edit) validity() (uint32, error) {
+	last, err := readValidity(e.tx)
+	if err != nil {
+		return 0, err
+	}
 	now := uint32(min(max(e.s.opt.Now().Unix(), 1), math.MaxUint32/2))
-	account.LastValidity = max(account.LastValidity+1, now)
-	return account.LastValidity
+	last = max(last+1, now)
+	if err := e.tx.Set([]byte(keyValidity), binary.BigEndian.AppendUint32(nil, last)); err != nil {
+		return 0, fmt.Errorf("write UIDVALIDITY: %w", err)
+	}
+	return last, nil
 }
 
 func (e *edit) setName(key folderKey, name string) error {

@@ -152,7 +152,9 @@ func (a *Account) Create(ctx context.Context, name string, use SpecialUse) error
 				return err
 			}
 			f.row.NoSelect, f.row.SpecialUse = false, use
-			f.row.UIDValidity = e.validity(f.account)
+			if f.row.UIDValidity, err = e.validity(); err != nil {
+				return err
+			}
 			return e.save()
 		case !errors.Is(err, ErrNoFolder):
 			return err
