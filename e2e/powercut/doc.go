@@ -1,0 +1,7 @@
+// Package powercut cuts the power under the store: a process writes bodies and tells which are acknowledged, is stopped at a
+// random moment, and the disk is read as it was then. Every acknowledged body must be there, whole.
+//
+// It also fills such a disk up: writes are refused before the engine, which maps its files, would be killed.
+//
+// The disk is an ext4 file system on a loop device, so the tests want root and Linux, and are built with the tag powercut only.
+package powercut
