@@ -1,0 +1,257 @@
+package gateway
+
+import (
+	"cmp"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"balorg/configs"
+	"balorg/policy"
+	"balorg/policy/auth"
+)
+
+// Config is balorg.yaml. Each section belongs to the package that uses it; the zero value of every key means its default, and
+// configs/balorg.yaml describes them all.
+type Config struct {
+	Hostname       string                `yaml:"hostname"`
+	State          string                `yaml:"state"`
+	Store          StoreConfig           `yaml:"store"`
+	Listen         ListenConfig          `yaml:"listen"`
+	TLS            TLSConfig             `yaml:"tls"`
+	Accounts       string                `yaml:"accounts"`
+	Delegations    string                `yaml:"delegations"`
+	Mailstores     map[string]Mailstore  `yaml:"mailstores"`
+	Authentication auth.Config           `yaml:"authentication"`
+	IMAP           IMAPConfig            `yaml:"imap"`
+	Audit          AuditConfig           `yaml:"audit"`
+	Limits         LimitsConfig          `yaml:"limits"`
+	Language       configs.Value[string] `yaml:"language"`
+	Log            LogConfig             `yaml:"log"`
+
+	pos  configs.Pos
+	file string // its path, to which the others are relative
+}
+
+// StoreConfig is the section store.
+type StoreConfig struct {
+	MinFree configs.Size `yaml:"min_free"`
+}
+
+// ListenConfig is the section listen.
+type ListenConfig struct {
+	IMAP    configs.OneOrMore[string] `yaml:"imap"`
+	IMAPS   configs.OneOrMore[string] `yaml:"imaps"`
+	Metrics configs.OneOrMore[string] `yaml:"metrics"`
+}
+
+// TLSConfig is the section tls.
+type TLSConfig struct {
+	Certificate configs.Value[string] `yaml:"certificate"`
+	Key         configs.Value[string] `yaml:"key"`
+}
+
+// Mailstore is one of the section mailstores.
+type Mailstore struct {
+	Type configs.Value[string] `yaml:"type,required"`
+}
+
+// IMAPConfig is the section imap.
+type IMAPConfig struct {
+	SharedPrefix             configs.Value[string] `yaml:"shared_prefix"`
+	FolderNames              configs.Value[string] `yaml:"folder_names"`
+	MaxMessage               configs.Size          `yaml:"max_message"`
+	MaxConnections           int                   `yaml:"max_connections"`
+	MaxConnectionsPerAddress int                   `yaml:"max_connections_per_address"`
+	MaxCompressed            int                   `yaml:"max_compressed"`
+	IdleTimeout              time.Duration         `yaml:"idle_timeout"`
+	InsecureLogin            bool                  `yaml:"insecure_login_without_tls"`
+}
+
+// AuditConfig is the section audit.
+type AuditConfig struct {
+	Retention time.Duration `yaml:"retention"`
+}
+
+// LimitsConfig is the section limits.
+type LimitsConfig struct {
+	policy.Config
+	Quota configs.Size `yaml:"quota"`
+}
+
+// LogConfig is the section log.
+type LogConfig struct {
+	Level  configs.Value[slog.Level] `yaml:"level"`
+	Format configs.Value[string]     `yaml:"format"`
+}
+
+// Defaults of balorg.yaml.
+const (
+	defaultState          = "/var/lib/balorg"
+	defaultMinFree        = 1e9
+	defaultMaxMessage     = 50e6
+	defaultQuota          = 2e9
+	defaultRetention      = 180 * configs.Day
+	defaultConnections    = 10000
+	defaultPerAddress     = 200
+	defaultMailstore      = "local"
+	embeddedType          = "embedded"
+	defaultFolderNames    = "fr"
+	defaultAccountsFile   = "accounts.yaml"
+	defaultDelegationFile = "delegations.yaml"
+)
+
+// Loaded is a whole configuration: balorg.yaml and what it names, read and checked together.
+type Loaded struct {
+	Config *Config
+	Roster *policy.Roster
+	// Inputs are the files read, by name, as they were: a reload on change compares them.
+	Inputs []configs.File
+}
+
+// Load reads and checks balorg.yaml at path with all that it names: the very checks of the daemon. It answers what it could
+// read even when there are problems; only a Loaded without errors may be served.
+func Load(path string) (*Loaded, configs.Problems) {
+	cfg := &Config{file: path}
+	files, problems := configs.ReadFiles(path)
+	if len(files) != 1 {
+		if problems.Err() == nil {
+			problems.Add(configs.Pos{File: path}, "", "this must be one file")
+		}
+		return &Loaded{Config: cfg, Roster: &policy.Roster{}}, problems
+	}
+	cfg.pos = configs.Pos{File: files[0].Name}
+	problems = append(problems, configs.Decode(files[0].Name, files[0].Data, cfg)...)
+	cfg.applyDefaults()
+	problems = append(problems, cfg.check()...)
+
+	accounts, found := configs.ReadFiles(cfg.path(cfg.Accounts))
+	problems = append(problems, found...)
+	delegations, found := configs.ReadFiles(cfg.path(cfg.Delegations))
+	problems = append(problems, found...)
+	roster, found := policy.Load(policy.Source{Accounts: accounts, Delegations: delegations, Mailstores: cfg.mailstoreNames()})
+	problems = append(problems, found...)
+	return &Loaded{cfg, roster, slices.Concat(files, accounts, delegations)}, problems.Sorted()
+}
+
+func (c *Config) applyDefaults() {
+	c.State = cmp.Or(c.State, defaultState)
+	c.Store.MinFree = cmp.Or(c.Store.MinFree, defaultMinFree)
+	c.Accounts = cmp.Or(c.Accounts, defaultAccountsFile)
+	c.Delegations = cmp.Or(c.Delegations, defaultDelegationFile)
+	c.IMAP.MaxMessage = cmp.Or(c.IMAP.MaxMessage, defaultMaxMessage)
+	c.IMAP.MaxConnections = cmp.Or(c.IMAP.MaxConnections, defaultConnections)
+	c.IMAP.MaxConnectionsPerAddress = cmp.Or(c.IMAP.MaxConnectionsPerAddress, defaultPerAddress)
+	c.Audit.Retention = cmp.Or(c.Audit.Retention, defaultRetention)
+	c.Limits.Quota = cmp.Or(c.Limits.Quota, defaultQuota)
+	if len(c.Mailstores) == 0 {
+		c.Mailstores = map[string]Mailstore{defaultMailstore: {Type: configs.Value[string]{V: embeddedType}}}
+	}
+}
+
+// check is what only balorg.yaml as a whole can tell.
+func (c *Config) check() configs.Problems {
+	var problems configs.Problems
+	for _, name := range c.mailstoreNames() {
+		if t := c.Mailstores[name].Type; t.V != embeddedType {
+			problems.Add(cmp.Or(t.Pos, c.pos), "type: embedded", "mail store %s is of the unknown type %q", name, t.V)
+		}
+	}
+	oneOf(&problems, c.IMAP.FolderNames, "fr", "en")
+	oneOf(&problems, c.Language, "fr", "en")
+	oneOf(&problems, c.Log.Format, "text", "json")
+	if p := c.IMAP.SharedPrefix; p.Set && !validPrefix(p.V) {
+		problems.Add(p.Pos, "a word of letters, digits and hyphens, such as Comptes", "%q cannot be the folder of shared mailboxes", p.V)
+	}
+	if (len(c.Listen.IMAP) > 0 || len(c.Listen.IMAPS) > 0) && !c.IMAP.InsecureLogin {
+		problems = append(problems, c.checkTLS()...)
+	}
+	if c.IMAP.InsecureLogin {
+		problems.Warn(c.pos, "remove insecure_login_without_tls", "passwords may be sent in the clear")
+	}
+	return problems
+}
+
+func (c *Config) checkTLS() configs.Problems {
+	var problems configs.Problems
+	if !c.TLS.Certificate.Set || !c.TLS.Key.Set {
+		problems.Add(c.pos, "tls: {certificate: cert.pem, key: key.pem}", "a certificate and its key are needed: nobody logs in without TLS")
+		return problems
+	}
+	if _, err := loadCertificate(c.path(c.TLS.Certificate.V), c.path(c.TLS.Key.V)); err != nil {
+		problems.Add(c.TLS.Certificate.Pos, "", "%v", err)
+	}
+	return problems
+}
+
+func oneOf(problems *configs.Problems, v configs.Value[string], allowed ...string) {
+	if v.Set && !slices.Contains(allowed, v.V) {
+		hint := allowed[0]
+		for _, a := range allowed[1:] {
+			hint += " or " + a
+		}
+		problems.Add(v.Pos, hint, "%q is not known", v.V)
+	}
+}
+
+func validPrefix(s string) bool {
+	for _, r := range s {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func (c *Config) mailstoreNames() []string {
+	names := make([]string, 0, len(c.Mailstores))
+	for name := range c.Mailstores {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// path answers a path of the file, which is relative to the file's own folder.
+func (c *Config) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(filepath.Dir(c.file), p)
+}
+
+// StateDir is the folder of the state.
+func (c *Config) StateDir() string { return c.path(c.State) }
+
+// frozen are the settings that only a restart changes; it answers the first one that differs.
+func (c *Config) frozen(next *Config) string {
+	switch {
+	case c.StateDir() != next.StateDir():
+		return "state"
+	case c.Store != next.Store:
+		return "store"
+	case !slices.Equal(c.Listen.IMAP, next.Listen.IMAP), !slices.Equal(c.Listen.IMAPS, next.Listen.IMAPS), !slices.Equal(c.Listen.Metrics, next.Listen.Metrics):
+		return "listen"
+	case c.IMAP != next.IMAP:
+		// Positions move when other lines do: only the values count.
+		a, b := c.IMAP, next.IMAP
+		a.SharedPrefix.Pos, b.SharedPrefix.Pos = configs.Pos{}, configs.Pos{}
+		a.FolderNames.Pos, b.FolderNames.Pos = configs.Pos{}, configs.Pos{}
+		if a != b {
+			return "imap"
+		}
+	}
+	return ""
+}
+
+// FindConfig answers the path a command uses when none is given.
+func FindConfig() string {
+	for _, path := range []string{"balorg.yaml", "/etc/balorg/balorg.yaml"} {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return "balorg.yaml"
+}

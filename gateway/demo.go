@@ -1,0 +1,330 @@
+package gateway
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"balorg/configs"
+	"balorg/gateway/demo"
+	"balorg/mail"
+	"balorg/policy"
+	"balorg/policy/auth"
+	"balorg/store/mailbox"
+)
+
+// DemoOptions say how the demo runs.
+type DemoOptions struct {
+	Listen    string // address, without port; "" means 127.0.0.1
+	Offset    int    // added to every port
+	AnyPort   bool   // let the system choose every port
+	State     string // folder that is kept; "" means one that is removed at the end
+	ReadyFile string // gets the listeners as JSON once all answer; "" means none
+	Output    io.Writer
+	Log       *slog.Logger
+}
+
+// The demo's ports, before the offset.
+const (
+	demoIMAP    = 1143
+	demoIMAPS   = 1993
+	demoMetrics = 9143
+)
+
+// demoPassword is every account's, with its local part behind.
+const demoPassword = "demo-"
+
+// RunDemo runs a small clinic until ctx ends: the embedded store, sample mail, accounts with known passwords and a
+// certificate of its own, on loopback.
+func RunDemo(ctx context.Context, opt DemoOptions) (err error) {
+	if opt.Listen == "" {
+		opt.Listen = "127.0.0.1"
+	}
+	if opt.State == "" {
+		dir, err := os.MkdirTemp("", "balorg-demo-")
+		if err != nil {
+			return fmt.Errorf("making the demo's folder: %w", err)
+		}
+		opt.State = dir
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	}
+	config, err := writeDemo(opt)
+	if err != nil {
+		return err
+	}
+	g, err := New(Options{ConfigPath: config, Logger: opt.Log})
+	if err != nil {
+		return err
+	}
+	if err := g.fillDemo(ctx); err != nil {
+		g.stop()
+		return err
+	}
+	return g.runDemo(ctx, opt, config)
+}
+
+func (g *Gateway) runDemo(ctx context.Context, opt DemoOptions, config string) error {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- g.Run(running) }()
+	err := g.announce(opt, config)
+	if err != nil {
+		stop()
+	}
+	return errors.Join(err, <-done)
+}
+
+// announce tells that the demo is there: its listeners were opened before, and answer from Run on.
+func (g *Gateway) announce(opt DemoOptions, config string) error {
+	if err := g.WriteReady(opt.ReadyFile); err != nil {
+		return err
+	}
+	return g.printDemo(opt.Output, config)
+}
+
+// writeDemo puts configuration and certificates into the demo's folder; a configuration that is there is kept.
+func writeDemo(opt DemoOptions) (config string, err error) {
+	if err := os.MkdirAll(filepath.Join(opt.State, "tls"), 0o700); err != nil {
+		return "", fmt.Errorf("making the demo's folder: %w", err)
+	}
+	if err := demoCertificates(filepath.Join(opt.State, "tls"), opt.Listen); err != nil {
+		return "", fmt.Errorf("making the demo's certificates: %w", err)
+	}
+	for _, name := range []string{"accounts.yaml", "delegations.yaml"} {
+		content, err := configs.Examples.ReadFile("demo/" + name)
+		if err != nil {
+			return "", err
+		}
+		path := filepath.Join(opt.State, name)
+		if _, err := os.Stat(path); err == nil {
+			continue // an edited file of a demo that is kept
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			return "", err
+		}
+	}
+	content, err := configs.Examples.ReadFile("demo/balorg.yaml")
+	if err != nil {
+		return "", err
+	}
+	text := string(content)
+	for _, port := range []int{demoIMAP, demoIMAPS, demoMetrics} {
+		there := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		here := port + opt.Offset
+		if opt.AnyPort {
+			here = 0
+		}
+		text = strings.ReplaceAll(text, strconv.Quote(there), strconv.Quote(net.JoinHostPort(opt.Listen, strconv.Itoa(here))))
+	}
+	config = filepath.Join(opt.State, "balorg.yaml")
+	return config, os.WriteFile(config, []byte(text), 0o600)
+}
+
+// fillDemo sets the demo's passwords and delivers its sample mail, unless a kept state has them.
+func (g *Gateway) fillDemo(ctx context.Context) error {
+	snap := g.snapshot.Load()
+	for _, a := range snap.Accounts() {
+		if !a.Kind.Nominative() || a.State != policy.Active {
+			continue
+		}
+		if _, err := g.st.settings.Password(ctx, a.ID); !errors.Is(err, auth.ErrUnset) {
+			continue
+		}
+		if err := g.auth.SetPassword(ctx, a.ID, auth.NewSecret(demoPassword+a.Address.Local())); err != nil {
+			return fmt.Errorf("setting the password of %s: %w", a.Address, err)
+		}
+	}
+	boxes := make(map[string]*mailbox.Account)
+	for _, m := range demo.Messages(time.Now()) {
+		box := boxes[m.Mailbox]
+		if box == nil {
+			a, ok := demoAccount(snap, m.Mailbox)
+			if !ok {
+				continue // removed from a kept demo's file
+			}
+			var err error
+			if box, err = g.st.boxes.Account(ctx, a.ID, a.Quota); err != nil {
+				return err
+			}
+			usage, err := box.Usage(ctx)
+			if err != nil {
+				return err
+			}
+			if usage.Messages > 0 {
+				return nil // a kept state has its mail
+			}
+			boxes[m.Mailbox] = box
+		}
+		if err := g.deliverDemo(ctx, box, m); err != nil {
+			return fmt.Errorf("delivering the sample mail: %w", err)
+		}
+	}
+	return nil
+}
+
+func demoAccount(snap *policy.Snapshot, local string) (*policy.Account, bool) {
+	for _, a := range snap.Accounts() {
+		if a.Address.Local() == local && a.ID != "" {
+			return a, true
+		}
+	}
+	return nil, false
+}
+
+func (g *Gateway) deliverDemo(ctx context.Context, box *mailbox.Account, m demo.Message) error {
+	folder := mailbox.Inbox
+	if m.Folder != "" {
+		folders, err := box.Folders(ctx)
+		if err != nil {
+			return err
+		}
+		for _, f := range folders {
+			if strings.EqualFold(string(f.SpecialUse), `\`+m.Folder) {
+				folder = f.Name
+			}
+		}
+	}
+	flags, err := mailbox.ParseFlags(m.Flags)
+	if err != nil {
+		return err
+	}
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(m.Encode(w)) }() //nolint:errcheck // it answers nil always
+	_, err = box.Append(ctx, folder, r, flags, m.Date)
+	return err
+}
+
+// demoValidity is how long the demo's certificates hold.
+const demoValidity = 90 * 24 * time.Hour
+
+// demoCertificates makes a CA and a server certificate for localhost and the demo's address, unless they are there.
+func demoCertificates(dir, listen string) error {
+	if _, err := os.Stat(filepath.Join(dir, "key.pem")); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	now := time.Now()
+	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "balorg demo CA"},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(demoValidity),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
+	if err != nil {
+		return err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	server := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "localhost"},
+		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:    []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+	}
+	if ip := net.ParseIP(listen); ip != nil {
+		server.IPAddresses = append(server.IPAddresses, ip)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, server, ca, key.Public(), caKey)
+	if err != nil {
+		return err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name, kind string
+		der        []byte
+	}{{"ca.pem", "CERTIFICATE", caDER}, {"cert.pem", "CERTIFICATE", der}, {"key.pem", "PRIVATE KEY", keyDER}} {
+		if err := os.WriteFile(filepath.Join(dir, f.name), pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.der}), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printDemo shows what there is to try.
+func (g *Gateway) printDemo(w io.Writer, config string) error {
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprint(t, "\nbalorg demo: Clinique des Sapins\n\nSERVICE\tADDRESS\tNOTE\n") //nolint:errcheck // Flush answers the error
+	l := g.Listeners()
+	for _, s := range []struct {
+		name, note string
+		addresses  []string
+	}{
+		{"IMAP", "STARTTLS", l.IMAP}, {"IMAPS", "TLS", l.IMAPS}, {"HTTP", "/metrics /healthz /readyz", l.Metrics},
+	} {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", s.name, strings.Join(s.addresses, " "), s.note) //nolint:errcheck // as above
+	}
+	fmt.Fprint(t, "\nACCOUNT\tPASSWORD\tOPENS\n") //nolint:errcheck // as above
+	snap := g.snapshot.Load()
+	for _, a := range snap.Accounts() {
+		password, opens := "-", "nobody logs in to it directly"
+		if _, _, ok := snap.Login(a.Address); ok && a.Kind.Nominative() {
+			password, opens = demoPassword+a.Address.Local(), describeAccess(snap, a.ID)
+		} else if a.State == policy.Preregistered {
+			opens = "pre-registered: has no password yet"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\n", a.Address, password, opens) //nolint:errcheck // as above
+	}
+	ca := filepath.Join(filepath.Dir(config), "tls", "ca.pem")
+	fmt.Fprintf(t, "\nThe CA certificate to trust is %s\n\nTry:\n", ca) //nolint:errcheck // as above
+	person := "noemie.martin@clinique-des-sapins.fr"
+	for _, command := range []string{
+		fmt.Sprintf("curl --cacert %s -u '%s:demo-noemie.martin' 'imaps://%s/' -X 'LIST \"\" \"*\"'", ca, person, first(l.IMAPS)),
+		fmt.Sprintf("./balorg explain %s --config %s", person, config),
+		fmt.Sprintf("./balorg audit list --config %s", config),
+	} {
+		fmt.Fprintf(t, "  %s\n", command) //nolint:errcheck // as above
+	}
+	fmt.Fprint(t, "\nCtrl-C stops the demo.\n") //nolint:errcheck // as above
+	return t.Flush()
+}
+
+func first(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}
+
+func describeAccess(snap *policy.Snapshot, person mail.AccountID) string {
+	var parts []string
+	for _, access := range snap.Mailboxes(person) {
+		name := access.Mailbox.Address.Local()
+		if access.Own {
+			name = "own"
+		}
+		if !access.Own {
+			name += " (" + access.Rights.Preset() + ")"
+		}
+		if access.Default {
+			name += " first"
+		}
+		parts = append(parts, name)
+	}
+	return strings.Join(parts, ", ")
+}

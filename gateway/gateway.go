@@ -1,0 +1,295 @@
+// Package gateway puts balorg together: it reads the configuration, opens the state, wires authentication, policy, trace and
+// protocol front ends, reloads them, and stops them in order. It does nothing clever itself.
+//
+// The order of stopping: readiness off, listeners closed, sessions told and waited for, connections cut, trace, store. What was
+// answered to a client is on disk before any of it.
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"balorg/configs"
+	"balorg/gateway/control"
+	"balorg/imapproxy"
+	"balorg/imapproxy/embedded"
+	"balorg/policy"
+	"balorg/policy/auth"
+	"balorg/policy/session"
+)
+
+// Options say how a gateway runs.
+type Options struct {
+	ConfigPath string
+	Logger     *slog.Logger // nil: as the configuration says, to Output
+	Output     io.Writer
+}
+
+// Listeners are the addresses a gateway answers on, by service.
+type Listeners struct {
+	IMAP    []string `json:"imap,omitempty"`
+	IMAPS   []string `json:"imaps,omitempty"`
+	Metrics []string `json:"metrics,omitempty"`
+}
+
+// Gateway is one daemon. Several may run in a process, each on a state of its own.
+type Gateway struct {
+	path string
+	log  *slog.Logger
+	reg  *prometheus.Registry
+	st   *state
+
+	cert     certificate
+	snapshot atomic.Pointer[policy.Snapshot]
+	ready    atomic.Bool
+	auth     *auth.Authenticator
+	sessions session.Table
+	proxy    *imapproxy.Proxy
+	metrics  gatewayMetrics
+
+	imap, imaps *server
+	web         *web
+	control     *control.Server
+	stops       []func() // in the order they were registered; run backwards
+
+	mu     sync.Mutex // held through a reload
+	loaded *Loaded
+	tried  []configs.File // the files of the last reload on change, put into effect or not
+}
+
+// New loads the configuration, opens the state and the listeners. Nothing is served before Run. Problems of the configuration
+// are answered as configs.Problems.
+func New(opt Options) (g *Gateway, err error) {
+	loaded, problems := Load(opt.ConfigPath)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	cfg := loaded.Config
+	g = &Gateway{path: opt.ConfigPath, log: opt.Logger, loaded: loaded, reg: prometheus.NewRegistry()}
+	if g.log == nil {
+		g.log = newLogger(cfg.Log, opt.Output)
+	}
+	defer func() {
+		if err != nil {
+			g.stop()
+		}
+	}()
+	g.metrics = newMetrics(g.reg, &g.sessions)
+	for _, p := range problems {
+		g.log.Warn("configuration", slog.Any("problem", p.String()))
+	}
+	if err := g.loadCertificate(cfg); err != nil {
+		return nil, err
+	}
+	if g.st, err = openState(cfg, g.log); err != nil {
+		return nil, err
+	}
+	g.onStop(g.st.close)
+	snap, err := g.st.snapshot(context.Background(), loaded, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	g.snapshot.Store(snap)
+	g.auth = auth.New(auth.Options{Config: cfg.Authentication, Snapshot: g.snapshot.Load, Passwords: g.st.settings})
+	g.proxy = imapproxy.New(imapproxy.Options{
+		Snapshot: g.snapshot.Load, Auth: g.auth, Stores: g.mailstores(cfg), Trace: g.st.trace, Sessions: &g.sessions,
+		Subscriptions: g.st.subscriptions, TLS: g.tlsConfig(cfg), Logger: g.log, Metrics: g.reg,
+		SharedPrefix: cfg.IMAP.SharedPrefix.V, MaxMessage: int64(cfg.IMAP.MaxMessage), MaxCompressed: cfg.IMAP.MaxCompressed,
+		IdleTimeout: cfg.IMAP.IdleTimeout, InsecureLogin: cfg.IMAP.InsecureLogin,
+	})
+	if err := g.listen(cfg); err != nil {
+		return nil, err
+	}
+	if g.control, err = control.Listen(cfg.StateDir(), g.operations()); err != nil {
+		return nil, err
+	}
+	g.onStop(g.control.Close)
+	return g, nil
+}
+
+func (g *Gateway) onStop(f func()) { g.stops = append(g.stops, f) }
+
+func (g *Gateway) stop() {
+	for i := len(g.stops) - 1; i >= 0; i-- {
+		g.stops[i]()
+	}
+	g.stops = nil
+}
+
+func (g *Gateway) mailstores(cfg *Config) map[string]imapproxy.MailStore {
+	stores := make(map[string]imapproxy.MailStore)
+	local := embedded.New(g.st.boxes, embedded.Options{Logger: g.log})
+	for name := range cfg.Mailstores {
+		stores[name] = embeddedStore{local}
+	}
+	return stores
+}
+
+// embeddedStore is the in-process mail server as the proxy sees mail stores.
+type embeddedStore struct{ server *embedded.Server }
+
+func (e embeddedStore) Open(ctx context.Context, who imapproxy.Who) (io.ReadWriteCloser, error) {
+	return e.server.Open(ctx, embedded.Who{Account: who.Account, Person: who.Person, Quota: who.Quota, Client: who.Client})
+}
+
+func (e embeddedStore) Capabilities() []string { return e.server.Capabilities() }
+
+func (g *Gateway) loadCertificate(cfg *Config) error {
+	if !cfg.TLS.Certificate.Set {
+		return nil
+	}
+	cert, err := loadCertificate(cfg.path(cfg.TLS.Certificate.V), cfg.path(cfg.TLS.Key.V))
+	if err != nil {
+		return err
+	}
+	g.cert.current.Store(cert)
+	return nil
+}
+
+func (g *Gateway) tlsConfig(cfg *Config) *tls.Config {
+	if !cfg.TLS.Certificate.Set {
+		return nil
+	}
+	return g.cert.config()
+}
+
+// listen opens every listener, so that a port in use is known before anything is served.
+func (g *Gateway) listen(cfg *Config) error {
+	service := func(name string, serve func(context.Context, net.Conn)) *server {
+		return &server{
+			name: name, serve: serve, refusal: "* BYE Too many connections\r\n", log: g.log,
+			max: cfg.IMAP.MaxConnections, perAddress: cfg.IMAP.MaxConnectionsPerAddress,
+			refused: g.metrics.refused.WithLabelValues(name),
+		}
+	}
+	g.imap = service("imap", func(ctx context.Context, conn net.Conn) { g.proxy.Serve(ctx, conn, false) })
+	g.imaps = service("imaps", func(ctx context.Context, conn net.Conn) {
+		g.proxy.Serve(ctx, tls.Server(conn, g.cert.config()), true)
+	})
+	g.web = newWeb(g)
+	for _, l := range []struct {
+		s         *server
+		addresses []string
+	}{{g.imap, cfg.Listen.IMAP}, {g.imaps, cfg.Listen.IMAPS}} {
+		if err := l.s.listen(l.addresses); err != nil {
+			return err
+		}
+		g.onStop(l.s.closeListeners)
+	}
+	if err := g.web.listen(cfg.Listen.Metrics); err != nil {
+		return err
+	}
+	g.onStop(g.web.close)
+	return nil
+}
+
+// Listeners answers where the gateway listens.
+func (g *Gateway) Listeners() Listeners {
+	return Listeners{IMAP: g.imap.addresses(), IMAPS: g.imaps.addresses(), Metrics: g.web.addresses()}
+}
+
+// WriteReady writes the listeners as JSON to path, whole or not at all; "" writes nothing. Connections to them are answered from
+// Run on.
+func (g *Gateway) WriteReady(path string) error {
+	if path == "" {
+		return nil
+	}
+	list, err := json.Marshal(g.Listeners())
+	if err != nil {
+		return err
+	}
+	temp := path + ".part"
+	if err := os.WriteFile(temp, append(list, '\n'), 0o600); err != nil {
+		return fmt.Errorf("writing the ready file: %w", err)
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return fmt.Errorf("writing the ready file: %w", err)
+	}
+	return nil
+}
+
+// Run serves until ctx ends, then stops in order. It may be called once.
+func (g *Gateway) Run(ctx context.Context) error {
+	defer g.stop()
+	serving, tell := context.WithCancel(context.WithoutCancel(ctx))
+	defer tell()
+	g.imap.start(serving)
+	g.imaps.start(serving)
+	var workers sync.WaitGroup
+	fault := make(chan error, 2)
+	workers.Go(func() { fault <- g.web.serve() })
+	workers.Go(func() { fault <- g.control.Serve() })
+	background, stopWorkers := context.WithCancel(ctx)
+	workers.Go(func() { g.watchFiles(background) })
+	workers.Go(func() { g.housekeeping(background) })
+	g.ready.Store(true)
+	g.log.Info("ready", slog.Any("listeners", g.Listeners()))
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-fault:
+	}
+	g.ready.Store(false)
+	g.log.Info("stopping")
+	g.imap.closeListeners()
+	g.imaps.closeListeners()
+	tell() // sessions say BYE
+	g.imap.drain()
+	g.imaps.drain()
+	stopWorkers()
+	g.control.Close()
+	g.web.close()
+	workers.Wait()
+	return err
+}
+
+// housekeepingPeriod is how often what has aged is removed.
+const housekeepingPeriod = time.Hour
+
+// housekeeping removes old trace records and the mail of accounts removed long ago.
+func (g *Gateway) housekeeping(ctx context.Context) {
+	tick := time.NewTicker(housekeepingPeriod)
+	defer tick.Stop()
+	for {
+		now := time.Now()
+		g.mu.Lock()
+		cfg := g.loaded.Config
+		g.mu.Unlock()
+		if _, err := g.st.trace.Prune(ctx, now.Add(-cfg.Audit.Retention)); err != nil && ctx.Err() == nil {
+			g.log.Error("removing old trace records", slog.Any("error", err))
+		}
+		if err := g.st.removeExpired(ctx, g.log); err != nil && ctx.Err() == nil {
+			g.log.Error("removing the mail of former accounts", slog.Any("error", err))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// newLogger makes the log the configuration asks for.
+func newLogger(cfg LogConfig, w io.Writer) *slog.Logger {
+	opt := &slog.HandlerOptions{Level: cfg.Level.V}
+	if cfg.Format.V == "json" {
+		return slog.New(slog.NewJSONHandler(w, opt))
+	}
+	return slog.New(slog.NewTextHandler(w, opt))
+}
+
+// ErrStopped is what operations answer once the daemon stops.
+var ErrStopped = errors.New("the daemon is stopping")

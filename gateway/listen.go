@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// stopGrace is how long connections may take to end once they have been told to.
+const stopGrace = 5 * time.Second
+
+// acceptPause is how long a listener waits after a failed accept (no file descriptors, as a rule).
+const acceptPause = 100 * time.Millisecond
+
+// server accepts connections of one service, within limits, and knows each until it has ended.
+type server struct {
+	name       string
+	serve      func(ctx context.Context, conn net.Conn)
+	refusal    string // sent to a connection over the limits
+	max        int
+	perAddress int
+	log        *slog.Logger
+	refused    prometheus.Counter
+
+	listeners []net.Listener
+	accepting sync.WaitGroup
+	serving   sync.WaitGroup
+
+	mu       sync.Mutex
+	conns    map[net.Conn]netip.Addr
+	byClient map[netip.Addr]int
+}
+
+// listen opens the service's addresses; all or none.
+func (s *server) listen(addresses []string) error {
+	for _, address := range addresses {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			s.closeListeners()
+			return fmt.Errorf("listening for %s: %w", s.name, err)
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	return nil
+}
+
+func (s *server) addresses() []string {
+	var all []string
+	for _, l := range s.listeners {
+		all = append(all, l.Addr().String())
+	}
+	return all
+}
+
+// start accepts until the listeners are closed. Connections see ctx.
+func (s *server) start(ctx context.Context) {
+	s.conns, s.byClient = make(map[net.Conn]netip.Addr), make(map[netip.Addr]int)
+	for _, l := range s.listeners {
+		s.accepting.Go(func() { s.accept(ctx, l) })
+	}
+}
+
+func (s *server) accept(ctx context.Context, l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			s.log.Warn("accepting a connection", slog.Any("service", s.name), slog.Any("error", err))
+			select {
+			case <-time.After(acceptPause):
+			case <-ctx.Done():
+				return
+			}
+			continue
+		}
+		if !s.admit(conn) {
+			s.refused.Inc()
+			s.serving.Go(func() { s.turnAway(conn) })
+			continue
+		}
+		s.serving.Go(func() {
+			defer s.forget(conn)
+			s.serve(ctx, conn)
+		})
+	}
+}
+
+// turnAway says why in one line, to a client that may not be reading.
+func (s *server) turnAway(conn net.Conn) {
+	conn.SetDeadline(time.Now().Add(time.Second)) //nolint:errcheck // it is closed in any case
+	conn.Write([]byte(s.refusal))                 //nolint:errcheck // as above
+	conn.Close()                                  //nolint:errcheck // as above
+}
+
+func clientOf(conn net.Conn) netip.Addr {
+	addr, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addr.Addr().Unmap()
+}
+
+func (s *server) admit(conn net.Conn) bool {
+	client := clientOf(conn)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conns) >= s.max || s.byClient[client] >= s.perAddress {
+		return false
+	}
+	s.conns[conn] = client
+	s.byClient[client]++
+	return true
+}
+
+func (s *server) forget(conn net.Conn) {
+	conn.Close() //nolint:errcheck // served to its end
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	client := s.conns[conn]
+	delete(s.conns, conn)
+	if s.byClient[client]--; s.byClient[client] <= 0 {
+		delete(s.byClient, client)
+	}
+}
+
+func (s *server) closeListeners() {
+	for _, l := range s.listeners {
+		l.Close() //nolint:errcheck // nothing more is accepted either way
+	}
+	s.accepting.Wait()
+}
+
+// drain waits for connections to end by themselves, for they have been told to, then cuts those that have not.
+func (s *server) drain() {
+	done := make(chan struct{})
+	go func() {
+		s.serving.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return
+	case <-time.After(stopGrace):
+	}
+	s.mu.Lock()
+	s.log.Warn("cutting connections that do not end", slog.Any("service", s.name), slog.Int("count", len(s.conns)))
+	for conn := range s.conns {
+		conn.Close() //nolint:errcheck // that is the point
+	}
+	s.mu.Unlock()
+	<-done
+}

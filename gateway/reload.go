@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"balorg/configs"
+)
+
+// settle is how long files must stay as they are before a change is taken: an editor may write in several steps.
+const settle = 250 * time.Millisecond
+
+// ErrUnsafe wraps why a reload waits for `balorg reload --force`.
+var ErrUnsafe = errors.New("this reload needs --force")
+
+// Reload reads the configuration again and puts it into effect, whole or not at all. Warnings are answered with a nil error.
+func (g *Gateway) Reload(ctx context.Context, force bool) (configs.Problems, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	next, problems := Load(g.path)
+	err := g.apply(ctx, next, problems, force)
+	if err != nil {
+		g.metrics.reloadFailed.Set(1)
+		g.log.Error("reload refused; the running configuration stays", slog.Any("error", err))
+		return problems, err
+	}
+	g.metrics.reloadFailed.Set(0)
+	g.metrics.reloads.Inc()
+	g.log.Info("configuration reloaded", slog.Int("accounts", len(next.Roster.Accounts)), slog.Int("delegations", len(next.Roster.Delegations)))
+	return problems, nil
+}
+
+func (g *Gateway) apply(ctx context.Context, next *Loaded, problems configs.Problems, force bool) error {
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	if key := g.loaded.Config.frozen(next.Config); key != "" {
+		return fmt.Errorf("%s has changed, which takes a restart", key)
+	}
+	if !force {
+		if err := next.Config.Limits.Guard(g.loaded.Roster, next.Roster); err != nil {
+			g.metrics.reloadHeld.Set(1)
+			return fmt.Errorf("%w: %w", ErrUnsafe, err)
+		}
+	}
+	if err := g.loadCertificate(next.Config); err != nil {
+		return err
+	}
+	snap, err := g.st.snapshot(ctx, next, time.Now())
+	if err != nil {
+		return err
+	}
+	g.metrics.reloadHeld.Set(0)
+	g.loaded = next
+	g.swap(snap)
+	return nil
+}
+
+// watchFiles reloads when one of the configuration's files changes.
+func (g *Gateway) watchFiles(ctx context.Context) {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		g.log.Error("files are not watched; use balorg reload", slog.Any("error", err))
+		return
+	}
+	defer watcher.Close() //nolint:errcheck // nothing to lose
+	g.watchFolders(watcher)
+	var settled <-chan time.Time
+	var seen []configs.File
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case err := <-watcher.Errors:
+			g.log.Warn("watching files", slog.Any("error", err))
+		case <-watcher.Events:
+			if settled == nil {
+				seen, settled = g.readInputs(), time.After(settle)
+			}
+		case <-settled:
+			now := g.readInputs()
+			if !sameFiles(seen, now) {
+				seen, settled = now, time.After(settle)
+				continue
+			}
+			settled = nil
+			if g.changed(now) {
+				g.Reload(ctx, false) //nolint:errcheck // logged, and shown by the gauge
+				g.watchFolders(watcher)
+			}
+		}
+	}
+}
+
+// changed tells whether the files differ from those that are in effect or were refused last.
+func (g *Gateway) changed(now []configs.File) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if sameFiles(g.tried, now) {
+		return false
+	}
+	g.tried = now
+	return !sameFiles(g.loaded.Inputs, now)
+}
+
+// watchFolders watches the folders that hold the files: editors replace files, and a watch on a file would go with the old one.
+func (g *Gateway) watchFolders(watcher *fsnotify.Watcher) {
+	for _, path := range g.inputPaths() {
+		for _, folder := range []string{filepath.Dir(path), path} {
+			if slices.Contains(watcher.WatchList(), folder) {
+				continue
+			}
+			if err := watcher.Add(folder); err != nil {
+				g.log.Warn("a folder is not watched; use balorg reload", slog.Any("folder", folder), slog.Any("error", err))
+			}
+		}
+	}
+}
+
+func (g *Gateway) inputPaths() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	cfg := g.loaded.Config
+	paths := []string{g.path, cfg.path(cfg.Accounts), cfg.path(cfg.Delegations)}
+	if cfg.TLS.Certificate.Set {
+		paths = append(paths, cfg.path(cfg.TLS.Certificate.V), cfg.path(cfg.TLS.Key.V))
+	}
+	return paths
+}
+
+func (g *Gateway) readInputs() []configs.File {
+	var all []configs.File
+	for _, path := range g.inputPaths() {
+		files, _ := configs.ReadFiles(path) // what cannot be read is the reload's to report
+		all = append(all, files...)
+	}
+	return all
+}
+
+func sameFiles(a, b []configs.File) bool {
+	return slices.EqualFunc(a, b, func(x, y configs.File) bool { return x.Name == y.Name && bytes.Equal(x.Data, y.Data) })
+}

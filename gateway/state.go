@@ -1,0 +1,233 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"balorg/mail"
+	"balorg/policy"
+	"balorg/policy/auth"
+	"balorg/store"
+	"balorg/store/audit"
+	"balorg/store/body"
+	"balorg/store/identity"
+	"balorg/store/mailbox"
+	"balorg/store/setting"
+	"balorg/store/subscription"
+)
+
+// state is everything the daemon keeps, opened together.
+type state struct {
+	db            *store.DB
+	bodies        *body.Bodies
+	boxes         *mailbox.Store
+	trace         *audit.Log
+	settings      passwords
+	subscriptions *subscription.Table
+	log           *slog.Logger
+}
+
+// openState opens the state of a configuration, made when it is not there, and sweeps what a crash left behind.
+func openState(cfg *Config, log *slog.Logger) (*state, error) {
+	dir := cfg.StateDir()
+	db, err := store.Open(store.Options{Dir: dir, MinFree: int64(cfg.Store.MinFree), Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("opening the state in %s: %w", dir, err)
+	}
+	bodies, err := body.New(db, filepath.Join(dir, "bodies"), body.Options{Room: db.Room})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the bodies in %s: %w", dir, err), db.Close())
+	}
+	swept, err := bodies.Sweep(context.Background())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sweeping the bodies in %s: %w", dir, err), db.Close())
+	}
+	if swept > 0 {
+		log.Info("removed what unfinished writes had left", slog.Any("files", swept))
+	}
+	names := mailbox.FrenchNames
+	if cfg.IMAP.FolderNames.V == "en" {
+		names = mailbox.EnglishNames
+	}
+	return &state{
+		db: db, bodies: bodies,
+		boxes:         mailbox.New(db, bodies, mailbox.Options{Names: names, MaxMessage: int64(cfg.IMAP.MaxMessage)}),
+		trace:         audit.New(db),
+		settings:      passwords{setting.New(db)},
+		subscriptions: subscription.New(db),
+		log:           log,
+	}, nil
+}
+
+func (st *state) close() {
+	if err := st.db.Close(); err != nil {
+		st.log.Error("closing the state", slog.Any("error", err))
+	}
+}
+
+// passwords are the settings as authentication sees them.
+type passwords struct{ *setting.Table }
+
+func (p passwords) Password(ctx context.Context, id mail.AccountID) (string, error) {
+	hash, err := p.Table.Password(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", auth.ErrUnset
+	}
+	return hash, err
+}
+
+// healthy answers an error when the state cannot be read.
+func (st *state) healthy(ctx context.Context) error {
+	return st.db.View(ctx, func(store.Reader) error { return nil })
+}
+
+// writable answers an error when the state takes no writes.
+func (st *state) writable() error {
+	if err := st.db.Ready(); err != nil {
+		return err
+	}
+	return st.db.Room(0)
+}
+
+// snapshot reconciles the identities with a roster, durably, and makes the snapshot of both.
+func (st *state) snapshot(ctx context.Context, l *Loaded, now time.Time) (*policy.Snapshot, error) {
+	var known []policy.Identity
+	err := st.db.Update(ctx, func(tx store.Writer) error {
+		kept, err := identity.All(tx)
+		if err != nil {
+			return err
+		}
+		known = policyIdentities(kept)
+		changes := policy.Reconcile(known, l.Roster, now, l.Config.Limits.Park())
+		for _, c := range changes {
+			if err := identity.Put(tx, identity.Identity{ID: c.ID, Address: c.Address, State: string(c.State), Since: c.Since}); err != nil {
+				return err
+			}
+		}
+		known = policy.ApplyIdentities(known, changes)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("matching accounts with their identities: %w", err)
+	}
+	return st.build(ctx, l, known)
+}
+
+// look makes a snapshot without writing anything: for questions.
+func (st *state) look(ctx context.Context, l *Loaded, now time.Time) (*policy.Snapshot, error) {
+	known, err := st.identities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	changes := policy.Reconcile(known, l.Roster, now, l.Config.Limits.Park())
+	return st.build(ctx, l, policy.ApplyIdentities(known, changes))
+}
+
+func (st *state) build(ctx context.Context, l *Loaded, known []policy.Identity) (*policy.Snapshot, error) {
+	kept, err := st.settings.Choices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	choices := make([]policy.Choice, len(kept))
+	for i, c := range kept {
+		choices[i] = policy.Choice{
+			Kind: policy.ChoiceKind(c.Kind), Person: c.Person, Mailbox: c.Mailbox, On: c.On,
+			FileDefault: c.FileDefault, FileNotify: c.FileNotify,
+		}
+	}
+	return policy.NewSnapshot(withQuotas(l), known, choices), nil
+}
+
+// withQuotas answers the roster with the configuration's quota for accounts that have none of their own.
+func withQuotas(l *Loaded) *policy.Roster {
+	r := *l.Roster
+	r.Accounts = slices.Clone(r.Accounts)
+	for i, a := range r.Accounts {
+		if a.Quota == 0 {
+			account := *a
+			account.Quota = int64(l.Config.Limits.Quota)
+			r.Accounts[i] = &account
+		}
+	}
+	return &r
+}
+
+func (st *state) identities(ctx context.Context) ([]policy.Identity, error) {
+	var known []policy.Identity
+	err := st.db.View(ctx, func(r store.Reader) error {
+		kept, err := identity.All(r)
+		known = policyIdentities(kept)
+		return err
+	})
+	return known, err
+}
+
+func policyIdentities(kept []identity.Identity) []policy.Identity {
+	known := make([]policy.Identity, len(kept))
+	for i, k := range kept {
+		known[i] = policy.Identity{ID: k.ID, Address: k.Address, State: policy.IdentityState(k.State), Since: k.Since}
+	}
+	return known
+}
+
+// changeIdentities writes what fn answers of the identities known.
+func (st *state) changeIdentities(ctx context.Context, fn func(known []policy.Identity) ([]policy.Identity, error)) error {
+	return st.db.Update(ctx, func(tx store.Writer) error {
+		kept, err := identity.All(tx)
+		if err != nil {
+			return err
+		}
+		changes, err := fn(policyIdentities(kept))
+		if err != nil {
+			return err
+		}
+		for _, c := range changes {
+			if err := identity.Put(tx, identity.Identity{ID: c.ID, Address: c.Address, State: string(c.State), Since: c.Since}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// removeExpired deletes everything of accounts whose time in parking is over. The identity goes last, so that an interrupted
+// removal is taken up again.
+func (st *state) removeExpired(ctx context.Context, log *slog.Logger) error {
+	known, err := st.identities(ctx)
+	if err != nil {
+		return err
+	}
+	for _, i := range known {
+		if i.State != policy.IdentityExpired {
+			continue
+		}
+		if err := st.boxes.Remove(ctx, i.ID); err != nil {
+			return fmt.Errorf("removing the mail of %s: %w", i.Address, err)
+		}
+		err := st.db.Reclaim(ctx, func(tx store.Writer) error {
+			if err := setting.Forget(tx, i.ID); err != nil {
+				return err
+			}
+			if err := subscription.Forget(tx, i.ID); err != nil {
+				return err
+			}
+			return identity.Delete(tx, i.ID)
+		})
+		if err != nil {
+			return fmt.Errorf("removing the settings of %s: %w", i.Address, err)
+		}
+		log.Info("removed the mail of a former account", slog.Any("address", i.Address))
+	}
+	return nil
+}
+
+// check verifies every invariant of the state.
+func (st *state) check(ctx context.Context) ([]string, error) {
+	return store.Check(ctx, st.db,
+		body.Checker{Bodies: st.bodies, Referrers: []body.Referrer{st.boxes}}, st.boxes, st.trace.Checker())
+}
