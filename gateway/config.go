@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"balorg/configs"
@@ -188,11 +189,7 @@ func (c *Config) checkTLS() configs.Problems {
 
 func oneOf(problems *configs.Problems, v configs.Value[string], allowed ...string) {
 	if v.Set && !slices.Contains(allowed, v.V) {
-		hint := allowed[0]
-		for _, a := range allowed[1:] {
-			hint += " or " + a
-		}
-		problems.Add(v.Pos, hint, "%q is not known", v.V)
+		problems.Add(v.Pos, strings.Join(allowed, " or "), "%q is not known", v.V)
 	}
 }
 

@@ -207,7 +207,7 @@ func (g *Gateway) deliverDemo(ctx context.Context, box *mailbox.Account, m demo.
 		return err
 	}
 	r, w := io.Pipe()
-	go func() { w.CloseWithError(m.Encode(w)) }() //nolint:errcheck // it answers nil always
+	go func() { w.CloseWithError(m.Encode(w)) }()
 	_, err = box.Append(ctx, folder, r, flags, m.Date)
 	return err
 }

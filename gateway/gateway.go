@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -122,8 +123,8 @@ func New(opt Options) (g *Gateway, err error) {
 func (g *Gateway) onStop(f func()) { g.stops = append(g.stops, f) }
 
 func (g *Gateway) stop() {
-	for i := len(g.stops) - 1; i >= 0; i-- {
-		g.stops[i]()
+	for _, stop := range slices.Backward(g.stops) {
+		stop()
 	}
 	g.stops = nil
 }
@@ -235,7 +236,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	workers.Go(func() { g.watchFiles(background) })
 	workers.Go(func() { g.housekeeping(background) })
 	g.ready.Store(true)
-	g.log.Info("ready", slog.Any("listeners", g.Listeners()))
+	g.log.InfoContext(ctx, "ready", slog.Any("listeners", g.Listeners()))
 
 	var err error
 	select {
@@ -243,7 +244,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	case err = <-fault:
 	}
 	g.ready.Store(false)
-	g.log.Info("stopping")
+	g.log.InfoContext(ctx, "stopping")
 	g.imap.closeListeners()
 	g.imaps.closeListeners()
 	tell() // sessions say BYE
@@ -269,10 +270,10 @@ func (g *Gateway) housekeeping(ctx context.Context) {
 		cfg := g.loaded.Config
 		g.mu.Unlock()
 		if _, err := g.st.trace.Prune(ctx, now.Add(-cfg.Audit.Retention)); err != nil && ctx.Err() == nil {
-			g.log.Error("removing old trace records", slog.Any("error", err))
+			g.log.ErrorContext(ctx, "removing old trace records", slog.Any("error", err))
 		}
 		if err := g.st.removeExpired(ctx, g.log); err != nil && ctx.Err() == nil {
-			g.log.Error("removing the mail of former accounts", slog.Any("error", err))
+			g.log.ErrorContext(ctx, "removing the mail of former accounts", slog.Any("error", err))
 		}
 		select {
 		case <-tick.C:

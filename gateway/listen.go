@@ -74,7 +74,7 @@ func (s *server) accept(ctx context.Context, l net.Listener) {
 			return
 		}
 		if err != nil {
-			s.log.Warn("accepting a connection", slog.Any("service", s.name), slog.Any("error", err))
+			s.log.WarnContext(ctx, "accepting a connection", slog.Any("service", s.name), slog.Any("error", err))
 			select {
 			case <-time.After(acceptPause):
 			case <-ctx.Done():

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -324,7 +323,7 @@ func Connect(ctx context.Context, configPath string) (control.Caller, error) {
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	st, err := openState(loaded.Config, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	st, err := openState(loaded.Config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

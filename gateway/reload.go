@@ -29,12 +29,12 @@ func (g *Gateway) Reload(ctx context.Context, force bool) (configs.Problems, err
 	err := g.apply(ctx, next, problems, force)
 	if err != nil {
 		g.metrics.reloadFailed.Set(1)
-		g.log.Error("reload refused; the running configuration stays", slog.Any("error", err))
+		g.log.ErrorContext(ctx, "reload refused; the running configuration stays", slog.Any("error", err))
 		return problems, err
 	}
 	g.metrics.reloadFailed.Set(0)
 	g.metrics.reloads.Inc()
-	g.log.Info("configuration reloaded", slog.Int("accounts", len(next.Roster.Accounts)), slog.Int("delegations", len(next.Roster.Delegations)))
+	g.log.InfoContext(ctx, "configuration reloaded", slog.Int("accounts", len(next.Roster.Accounts)), slog.Int("delegations", len(next.Roster.Delegations)))
 	return problems, nil
 }
 
@@ -68,7 +68,7 @@ func (g *Gateway) apply(ctx context.Context, next *Loaded, problems configs.Prob
 func (g *Gateway) watchFiles(ctx context.Context) {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		g.log.Error("files are not watched; use balorg reload", slog.Any("error", err))
+		g.log.ErrorContext(ctx, "files are not watched; use balorg reload", slog.Any("error", err))
 		return
 	}
 	defer watcher.Close() //nolint:errcheck // nothing to lose
@@ -80,7 +80,7 @@ func (g *Gateway) watchFiles(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case err := <-watcher.Errors:
-			g.log.Warn("watching files", slog.Any("error", err))
+			g.log.WarnContext(ctx, "watching files", slog.Any("error", err))
 		case <-watcher.Events:
 			if settled == nil {
 				seen, settled = g.readInputs(), time.After(settle)

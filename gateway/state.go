@@ -221,7 +221,7 @@ func (st *state) removeExpired(ctx context.Context, log *slog.Logger) error {
 		if err != nil {
 			return fmt.Errorf("removing the settings of %s: %w", i.Address, err)
 		}
-		log.Info("removed the mail of a former account", slog.Any("address", i.Address))
+		log.InfoContext(ctx, "removed the mail of a former account", slog.Any("address", i.Address))
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func newWeb(g *Gateway) *web {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(g.reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		if err := g.st.healthy(r.Context()); err != nil {
-			g.log.Error("health", slog.Any("error", err))
+			g.log.ErrorContext(r.Context(), "health", slog.Any("error", err))
 			http.Error(w, "the state does not answer", http.StatusServiceUnavailable)
 			return
 		}

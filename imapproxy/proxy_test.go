@@ -116,15 +116,6 @@ func (f *fixture) snapshot() *policy.Snapshot {
 	return f.snap
 }
 
-func (f *fixture) account(address mail.Address) *policy.Account {
-	f.t.Helper()
-	a, ok := f.snapshot().Account(address)
-	if !ok {
-		f.t.Fatalf("no account %s", address)
-	}
-	return a
-}
-
 // records answers the trace of an action.
 func (f *fixture) records(action audit.Action) []audit.Record {
 	f.t.Helper()

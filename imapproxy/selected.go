@@ -2,7 +2,9 @@ package imapproxy
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"log/slog"
 	"strconv"
 
 	"balorg/imapproxy/wire"
@@ -162,7 +164,12 @@ func (s *session) pipe(cmd *wire.Command, args []byte, traced func(*reply) (audi
 	ex := &exchange{proceed: make(chan struct{}, 1)}
 	ex.done = func(r *reply) {
 		if r == nil {
-			return // the session ends with BYE: its selected mail store is lost
+			// Client or mail store is gone, and the session with it. What was under way is traced all the same: who reads a
+			// message and leaves before the end has read it.
+			if traced != nil {
+				s.traceLost(traced)
+			}
+			return
 		}
 		var err error = storeAnswer(r)
 		if traced != nil {
@@ -185,6 +192,19 @@ func (s *session) pipe(cmd *wire.Command, args []byte, traced func(*reply) (audi
 		return err
 	}
 	return errAnswered
+}
+
+// lostAnswer stands in the trace for the answer to a command that the end of the connection cut off.
+const lostAnswer = "connection lost"
+
+func (s *session) traceLost(traced func(*reply) (audit.Record, bool)) {
+	record, _ := traced(&reply{status: "NO"})
+	record.Answer = lostAnswer
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), traceTimeout)
+	defer cancel()
+	if err := s.trace(ctx, record); err != nil {
+		s.log.ErrorContext(ctx, "tracing a command that was cut off", slog.Any("error", err))
+	}
 }
 
 // needs is the right a command asks of its mailbox.

@@ -2,6 +2,8 @@ package imapproxy
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -273,6 +275,31 @@ func TestTraceNamesMessages(t *testing.T) {
 		if strings.Contains(r.Request, "body of") || strings.Contains(r.Request, " ok") {
 			t.Errorf("a record holds content or a password: %+v", r)
 		}
+	}
+}
+
+// TestTraceOfWhoLeaves: a client that takes a message and hangs up before the answer has read it.
+func TestTraceOfWhoLeaves(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.login(noemie)
+	large := message("large") + strings.Repeat("0123456789abcdef0123456789abcdef\r\n", 100_000)
+	c.ok(fmt.Sprintf("APPEND INBOX {%d+}\r\n%s", len(large), large))
+	raw, theirs := net.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f.proxy.Serve(t.Context(), theirs, false)
+	}()
+	go io.WriteString(raw, "a LOGIN "+noemie+" ok\r\nb SELECT INBOX\r\nc FETCH 1 (BODY.PEEK[])\r\n")
+	buf := make([]byte, 1<<20)
+	if _, err := io.ReadFull(raw, buf); err != nil {
+		t.Fatal(err)
+	}
+	raw.Close()
+	<-ended
+	reads := f.records(audit.Read)
+	if len(reads) != 1 || reads[0].UIDs != "1" || reads[0].Answer != lostAnswer {
+		t.Errorf("the trace: %+v", reads)
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 	"balorg/store/audit"
 )
 
+// traceTimeout bounds how long the end of a session waits for its last records.
+const traceTimeout = 5 * time.Second
+
 // maxTracedRequest cuts what is kept of a command: set and items are short, a set of thousands is in UIDs as well.
 const maxTracedRequest = 1 << 10
 

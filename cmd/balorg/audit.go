@@ -98,7 +98,9 @@ func printRecord(w io.Writer, r record) error {
 	if r.Request != "" {
 		fields = append(fields, fmt.Sprintf("request=%q", r.Request))
 	}
-	fields = append(fields, fmt.Sprintf("answer=%q", r.Answer))
+	if r.Answer != "" {
+		fields = append(fields, fmt.Sprintf("answer=%q", r.Answer))
+	}
 	if r.Reason != "" {
 		fields = append(fields, fmt.Sprintf("reason=%q", r.Reason))
 	}

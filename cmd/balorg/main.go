@@ -30,6 +30,9 @@ type env struct {
 	out, err io.Writer
 }
 
+// say prints to a terminal or pipe that may be gone: then there is nobody to tell.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
+
 // command is one of balorg's commands; name may be of two words.
 type command struct {
 	name  string
@@ -84,7 +87,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	}
 	cmd, rest, ok := find(args)
 	if !ok {
-		fmt.Fprintf(errOut, "balorg: there is no command %q; `balorg help` lists them\n", strings.Join(args[:min(2, len(args))], " "))
+		say(errOut, "balorg: there is no command %q; `balorg help` lists them\n", strings.Join(args[:min(2, len(args))], " "))
 		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -98,14 +101,14 @@ func exitCode(e env, cmd command, err error) int {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitDone
 	case errors.As(err, &usage):
-		fmt.Fprintf(e.err, "balorg %s: %s\nusage: balorg %s %s\n", cmd.name, usage.text, cmd.name, cmd.args)
+		say(e.err, "balorg %s: %s\nusage: balorg %s %s\n", cmd.name, usage.text, cmd.name, cmd.args)
 		return exitUsage
 	case errors.Is(err, errPart):
 		return exitPart
 	case errors.Is(err, errNo):
 		return exitFailed
 	}
-	fmt.Fprintf(e.err, "balorg: %v\n", err)
+	say(e.err, "balorg: %v\n", err)
 	return exitFailed
 }
 
@@ -121,11 +124,11 @@ func find(args []string) (cmd command, rest []string, ok bool) {
 }
 
 func overview(w io.Writer) {
-	fmt.Fprint(w, "balorg lets ordinary mail clients open the organisational mailboxes of a health service.\n\nCommands:\n")
+	say(w, "balorg lets ordinary mail clients open the organisational mailboxes of a health service.\n\nCommands:\n")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-20s %s\n", c.name, c.short)
+		say(w, "  %-20s %s\n", c.name, c.short)
 	}
-	fmt.Fprint(w, "\n`balorg COMMAND --help` tells more. Exit codes: 0 done, 1 failed, 2 usage, 3 done in part.\n")
+	say(w, "\n`balorg COMMAND --help` tells more. Exit codes: 0 done, 1 failed, 2 usage, 3 done in part.\n")
 }
 
 func (c command) execute(ctx context.Context, e env, args []string) error {
@@ -166,7 +169,7 @@ func parseMixed(f *flag.FlagSet, args []string) (positional []string, err error)
 }
 
 func (c command) help(w io.Writer, f *flags) {
-	fmt.Fprintf(w, "usage: balorg %s %s\n\n%s\n\nFlags:\n", c.name, c.args, strings.TrimSpace(c.long))
+	say(w, "usage: balorg %s %s\n\n%s\n\nFlags:\n", c.name, c.args, strings.TrimSpace(c.long))
 	f.SetOutput(w)
 	f.PrintDefaults()
 }
