@@ -1,0 +1,329 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+
+	"balorg/imapproxy/wire"
+	"balorg/store/body"
+	"balorg/store/mailbox"
+	"balorg/store/mailbox/structure"
+)
+
+// fetcher is one FETCH.
+type fetcher struct {
+	*session
+	items    []wire.FetchItem
+	names    [][]byte // of the items, as responses tell them
+	want     mailbox.Want
+	setsSeen bool
+	keywords []string
+	missing  bool // content of a message was asked for that another session has expunged
+}
+
+// seenBatch is how many messages get \Seen in one transaction of a FETCH that reads them: a client that leaves in the middle
+// has not "read" ten thousand.
+const seenBatch = 200
+
+// fetch answers FETCH and UID FETCH.
+func (s *session) fetch(cmd *wire.Command) error {
+	f, err := wire.ParseFetch(cmd.Args)
+	if err != nil {
+		return err
+	}
+	if f.ChangedSince != 0 || f.Vanished {
+		return bad("Unknown FETCH modifier")
+	}
+	seqs, err := s.resolve(f.Set, isUID(cmd))
+	if err != nil {
+		return err
+	}
+	fetcher, err := s.newFetcher(f.Items, isUID(cmd))
+	if err != nil {
+		return err
+	}
+	if err := fetcher.run(seqs); err != nil {
+		return err
+	}
+	if fetcher.missing {
+		return mailbox.ErrExpunged
+	}
+	return nil
+}
+
+func (s *session) newFetcher(items []wire.FetchItem, byUID bool) (*fetcher, error) {
+	f := &fetcher{session: s, keywords: s.view.Keywords()}
+	if byUID && !slices.ContainsFunc(items, func(i wire.FetchItem) bool { return i.Kind == wire.ItemUID }) {
+		f.add(wire.FetchItem{Kind: wire.ItemUID}) // RFC 3501, 6.4.8
+	}
+	for _, item := range items {
+		switch item.Kind {
+		case wire.ItemModSeq, wire.ItemBinary, wire.ItemBinarySize:
+			return nil, bad("Unknown item")
+		case wire.ItemEnvelope, wire.ItemBody, wire.ItemBodyStructure:
+			f.want |= mailbox.WantStructure
+		case wire.ItemSection, wire.ItemRFC822, wire.ItemRFC822Text, wire.ItemRFC822Header:
+			f.want |= wanted(item)
+		}
+		f.setsSeen = f.setsSeen || item.SetsSeen() && !s.view.ReadOnly()
+		f.add(item)
+	}
+	return f, nil
+}
+
+func (f *fetcher) add(item wire.FetchItem) {
+	f.items = append(f.items, item)
+	f.names = append(f.names, item.AppendName(nil))
+}
+
+// wanted is what must be known of a message to answer a section. A header may be too long to be kept apart; the structure then
+// says where it ends.
+func wanted(item wire.FetchItem) mailbox.Want {
+	switch {
+	case len(item.Path) == 0 && isHeader(item.Part):
+		return mailbox.WantHeader
+	case len(item.Path) == 0 && item.Part == wire.SectionAll:
+		return 0
+	}
+	return mailbox.WantStructure
+}
+
+func isHeader(part wire.SectionPart) bool {
+	return part == wire.SectionHeader || part == wire.SectionHeaderFields || part == wire.SectionHeaderFieldsNot
+}
+
+func (f *fetcher) run(seqs []uint32) error {
+	if !f.setsSeen {
+		return f.batch(seqs, nil)
+	}
+	for part := range slices.Chunk(seqs, seenBatch) {
+		if err := f.batch(part, f.markSeen(part)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// markSeen sets \Seen and answers the UIDs of the messages that did not have it. Where it cannot be set, as on a full disk, mail can
+// still be read.
+func (f *fetcher) markSeen(seqs []uint32) []uint32 {
+	var uids []uint32
+	for _, seq := range seqs {
+		if m, ok := f.view.Message(seq); ok && m.Flags.System&mailbox.Seen == 0 {
+			uids = append(uids, m.UID)
+		}
+	}
+	if len(uids) == 0 {
+		return nil
+	}
+	changed, err := f.view.StoreFlags(f.ctx, uids, mailbox.AddFlags, mailbox.FlagSet{System: mailbox.Seen})
+	if err != nil {
+		f.log.Warn("messages read but not marked so", "error", err)
+	}
+	return changed
+}
+
+// batch writes the responses for messages, telling the flags of those in changed besides.
+func (f *fetcher) batch(seqs, changed []uint32) error {
+	one := func(seq uint32, d *mailbox.Detail) error {
+		m, ok := f.view.Message(seq)
+		if !ok || d == nil && f.want != 0 {
+			f.missing = true
+			return nil
+		}
+		_, isNew := slices.BinarySearch(changed, m.UID)
+		return f.message(seq, &m, d, isNew)
+	}
+	if f.want != 0 {
+		return f.view.Details(f.ctx, seqs, f.want, one)
+	}
+	for _, seq := range seqs {
+		if err := one(seq, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// message writes one FETCH response.
+func (f *fetcher) message(seq uint32, m *mailbox.Meta, d *mailbox.Detail, tellFlags bool) error {
+	src := source{f: f, seq: seq, detail: d}
+	defer src.close()
+	if err := src.prepare(); err != nil {
+		if errors.Is(err, mailbox.ErrExpunged) {
+			f.missing = true
+			return nil
+		}
+		return err
+	}
+	b := appendCount(f.line[:0], seq, " FETCH (")
+	for i, item := range f.items {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		var err error
+		if b, err = f.item(b, i, item, m, &src); err != nil {
+			return err
+		}
+		tellFlags = tellFlags && item.Kind != wire.ItemFlags
+	}
+	if tellFlags {
+		b = appendFlags(append(b, ' '), m, f.keywords)
+	}
+	f.send(append(b, ")\r\n"...))
+	return f.lost
+}
+
+// item appends one item; where it is long, what is in b is written first and the rest of the item streamed.
+func (f *fetcher) item(b []byte, i int, item wire.FetchItem, m *mailbox.Meta, src *source) ([]byte, error) {
+	if item.Kind == wire.ItemFlags {
+		return appendFlags(b, m, f.keywords), nil
+	}
+	b = append(append(b, f.names[i]...), ' ')
+	switch item.Kind {
+	case wire.ItemUID:
+		return strconv.AppendUint(b, uint64(m.UID), 10), nil
+	case wire.ItemInternalDate:
+		return wire.AppendDateTime(b, m.Date), nil
+	case wire.ItemSize:
+		return strconv.AppendInt(b, m.Size, 10), nil
+	case wire.ItemEnvelope:
+		return append(b, src.detail.Envelope...), nil
+	case wire.ItemBody:
+		return append(b, src.detail.Body...), nil
+	case wire.ItemBodyStructure:
+		return append(b, src.detail.BodyStructure...), nil
+	default:
+		return src.section(b, item, m.Size)
+	}
+}
+
+// source is where the octets of one message come from.
+type source struct {
+	f      *fetcher
+	seq    uint32
+	detail *mailbox.Detail
+	reader *body.Reader // opened when an item needs it
+}
+
+// prepare opens the message when an item needs its octets, before anything of the response is written.
+func (s *source) prepare() error {
+	for _, item := range s.f.items {
+		switch item.Kind {
+		case wire.ItemSection, wire.ItemRFC822, wire.ItemRFC822Text, wire.ItemRFC822Header:
+		default:
+			continue
+		}
+		if len(item.Path) == 0 && isHeader(item.Part) && s.detail.Header != nil {
+			continue
+		}
+		if err := s.locate(item); err != nil {
+			return err
+		}
+		var err error
+		s.reader, err = s.f.view.Open(s.f.ctx, s.seq)
+		return err
+	}
+	return nil
+}
+
+// locate reads the structure where only the header was read, which turned out not to be kept.
+func (s *source) locate(item wire.FetchItem) error {
+	if len(item.Path) > 0 || !isHeader(item.Part) || s.f.want&mailbox.WantStructure != 0 {
+		return nil
+	}
+	d, err := s.f.view.Detail(s.f.ctx, s.seq, mailbox.WantStructure)
+	if err == nil {
+		s.detail = d
+	}
+	return err
+}
+
+func (s *source) close() {
+	if s.reader != nil {
+		s.reader.Close() //nolint:errcheck // it was only read
+	}
+}
+
+var sections = map[wire.SectionPart]structure.Section{
+	wire.SectionAll: structure.All, wire.SectionHeader: structure.Header, wire.SectionHeaderFields: structure.Header,
+	wire.SectionHeaderFieldsNot: structure.Header, wire.SectionText: structure.Text, wire.SectionMIME: structure.MIME,
+}
+
+// section appends the octets of a section.
+func (s *source) section(b []byte, item wire.FetchItem, size int64) ([]byte, error) {
+	if len(item.Path) == 0 && isHeader(item.Part) && s.detail.Header != nil {
+		return appendOctets(b, item, headerPart(s.detail.Header, item)), nil
+	}
+	off, n, found := int64(0), size, true
+	if len(item.Path) > 0 || item.Part != wire.SectionAll {
+		off, n, found = s.detail.Section(item.Path, sections[item.Part])
+	}
+	if !found {
+		return append(b, "NIL"...), nil
+	}
+	if len(item.Fields) > 0 {
+		header, err := s.header(off, n)
+		if err != nil {
+			return nil, err
+		}
+		return appendOctets(b, item, headerPart(header, item)), nil
+	}
+	from, n := partial(item, n)
+	b = wire.AppendLiteralHead(b, n)
+	s.f.write(b)
+	return b[:0], s.f.stream(s.f.ctx, s.reader, off+from, n)
+}
+
+// maxHeader bounds the header of which single fields are picked; fields behind are not found.
+const maxHeader = 1 << 20
+
+func (s *source) header(off, n int64) ([]byte, error) {
+	header := make([]byte, min(n, maxHeader))
+	if _, err := s.reader.ReadAt(header, off); err != nil {
+		return nil, err
+	}
+	return header, nil
+}
+
+// partial answers where in a section of n octets the asked part begins, and its length.
+func partial(item wire.FetchItem, n int64) (from, length int64) {
+	if !item.Partial {
+		return 0, n
+	}
+	from = min(item.Offset, n)
+	return from, min(item.Count, n-from)
+}
+
+// appendOctets appends octets that are in memory as a literal.
+func appendOctets(b []byte, item wire.FetchItem, octets []byte) []byte {
+	from, n := partial(item, int64(len(octets)))
+	b = wire.AppendLiteralHead(b, n)
+	start := len(b)
+	b = append(b, octets[from:from+n]...)
+	wire.ReplaceNUL(b[start:])
+	return b
+}
+
+// stream writes n octets of a message. An error leaves an announced literal unfinished: only the end of the connection is then
+// not taken for something else.
+func (s *session) stream(ctx context.Context, r *body.Reader, off, n int64) error {
+	buf := s.buffer()
+	defer s.srv.buffers.Put(buf)
+	for n > 0 && s.lost == nil {
+		if ctx.Err() != nil {
+			return errBroken
+		}
+		part := (*buf)[:min(n, bufferSize)]
+		if _, err := r.ReadAt(part, off); err != nil {
+			s.log.Error("reading a message", "error", err)
+			return errBroken
+		}
+		wire.ReplaceNUL(part)
+		s.write(part)
+		off, n = off+int64(len(part)), n-int64(len(part))
+	}
+	return s.lost
+}

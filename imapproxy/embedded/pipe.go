@@ -1,0 +1,276 @@
+package embedded
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// bufferSize is how much waits in one direction of a connection: enough that both sides seldom meet, little enough that a
+// hundred slow readers are no burden.
+const bufferSize = 32 << 10
+
+// ring is one direction of a connection: a bounded queue of octets between one writer and one reader. What is written is
+// for the reader to have after flush, or when half of the ring is full, so that many small writes wake it once. Its memory is
+// borrowed while it holds something.
+type ring struct {
+	pool *sync.Pool
+
+	mu       sync.Mutex
+	buf      *[]byte // nil while empty
+	start, n int
+	flushed  bool // the reader may have what there is
+	closed   bool // nothing more comes
+	broken   bool // nobody reads any more
+
+	readable chan struct{} // gets a token when the reader has reason to look; capacity one
+	writable chan struct{} // the same for the writer
+}
+
+func newRing(pool *sync.Pool) *ring {
+	return &ring{pool: pool, readable: make(chan struct{}, 1), writable: make(chan struct{}, 1)}
+}
+
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default: // a token is there already
+	}
+}
+
+// write queues p, waiting for room as long as expired lets it.
+func (r *ring) write(p []byte, expired <-chan struct{}) (written int, err error) {
+	for {
+		n, err := r.put(p)
+		written += n
+		if p = p[n:]; err != nil || len(p) == 0 {
+			return written, err
+		}
+		select {
+		case <-r.writable:
+		case <-expired:
+			return written, os.ErrDeadlineExceeded
+		}
+	}
+}
+
+// put queues as much of p as there is room for.
+func (r *ring) put(p []byte) (written int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || r.broken {
+		return 0, io.ErrClosedPipe
+	}
+	if r.buf == nil && len(p) > 0 {
+		r.buf = r.pool.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	}
+	for len(p) > 0 && r.n < bufferSize {
+		at := (r.start + r.n) % bufferSize
+		n := copy((*r.buf)[at:min(at+bufferSize-r.n, bufferSize)], p)
+		r.n += n
+		written += n
+		p = p[n:]
+	}
+	if r.n >= bufferSize/2 {
+		r.flushed = true
+		signal(r.readable)
+	}
+	return written, nil
+}
+
+// flush lets the reader have what was written.
+func (r *ring) flush() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.n > 0 {
+		r.flushed = true
+		signal(r.readable)
+	}
+}
+
+// read takes what there is, waiting for something as long as expired lets it.
+func (r *ring) read(p []byte, expired <-chan struct{}) (int, error) {
+	for {
+		n, err, ok := r.take(p)
+		if ok {
+			return n, err
+		}
+		select {
+		case <-r.readable:
+		case <-expired:
+			return 0, os.ErrDeadlineExceeded
+		}
+	}
+}
+
+// take takes what there is; ok is false when there is nothing to tell yet.
+func (r *ring) take(p []byte) (n int, err error, ok bool) { //nolint:staticcheck // err is what read answers, ok is about this call
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.broken:
+		return 0, io.ErrClosedPipe, true
+	case r.n == 0 && r.closed:
+		return 0, io.EOF, true
+	case len(p) == 0:
+		return 0, nil, true
+	case r.n == 0 || !r.flushed && !r.closed:
+		return 0, nil, false
+	}
+	for len(p) > 0 && r.n > 0 {
+		c := copy(p, (*r.buf)[r.start:min(r.start+r.n, bufferSize)])
+		r.start = (r.start + c) % bufferSize
+		r.n -= c
+		n += c
+		p = p[c:]
+	}
+	if r.n == 0 {
+		r.pool.Put(r.buf)
+		r.buf, r.start, r.flushed = nil, 0, false
+	}
+	if r.n <= bufferSize/2 { // so that the writer, when it waits, is woken for much
+		signal(r.writable)
+	}
+	return n, nil, true
+}
+
+// waiting tells whether read would answer at once.
+func (r *ring) waiting() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.n > 0 && r.flushed || r.closed || r.broken
+}
+
+// end says that nothing more comes; what is queued can still be read.
+func (r *ring) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	signal(r.readable)
+	signal(r.writable)
+}
+
+// cut ends both sides and drops what is queued.
+func (r *ring) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = true
+	if r.buf != nil {
+		r.pool.Put(r.buf)
+		r.buf, r.n = nil, 0
+	}
+	signal(r.readable)
+	signal(r.writable)
+}
+
+// Conn is the client's end of a connection. Read and Write are each for one goroutine at a time; Close may be called at any time.
+type Conn struct {
+	in, out *ring // as the server sees them
+	readBy  deadline
+	writeBy deadline
+	cancel  context.CancelFunc
+	ended   chan struct{} // closed when the server's goroutine has returned
+}
+
+func newConn(pool *sync.Pool, cancel context.CancelFunc) *Conn {
+	return &Conn{in: newRing(pool), out: newRing(pool), cancel: cancel, ended: make(chan struct{})}
+}
+
+// Read reads what the server sends.
+func (c *Conn) Read(p []byte) (int, error) { return c.out.read(p, c.readBy.expired()) }
+
+// Write sends to the server.
+func (c *Conn) Write(p []byte) (int, error) {
+	n, err := c.in.write(p, c.writeBy.expired())
+	c.in.flush()
+	return n, err
+}
+
+// Close ends the connection and waits until the server has let go of the mailbox.
+func (c *Conn) Close() error {
+	c.cancel()
+	c.in.cut()
+	c.out.cut()
+	<-c.ended
+	return nil
+}
+
+// SetDeadline is SetReadDeadline and SetWriteDeadline.
+func (c *Conn) SetDeadline(t time.Time) error {
+	c.readBy.set(t)
+	c.writeBy.set(t)
+	return nil
+}
+
+// SetReadDeadline says until when Read waits.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.readBy.set(t)
+	return nil
+}
+
+// SetWriteDeadline says until when Write waits.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	c.writeBy.set(t)
+	return nil
+}
+
+// LocalAddr is there so that a Conn is a net.Conn.
+func (c *Conn) LocalAddr() net.Addr { return pipeAddr{} }
+
+// RemoteAddr is there so that a Conn is a net.Conn.
+func (c *Conn) RemoteAddr() net.Addr { return pipeAddr{} }
+
+type pipeAddr struct{}
+
+func (pipeAddr) Network() string { return "pipe" }
+func (pipeAddr) String() string  { return "embedded" }
+
+// deadline is a point in time as a channel.
+type deadline struct {
+	mu    sync.Mutex
+	timer *time.Timer
+	ch    chan struct{} // closed when the time has come; nil: never
+}
+
+func (d *deadline) expired() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ch == nil {
+		d.ch = make(chan struct{})
+	}
+	return d.ch
+}
+
+// set changes the time, also for a Read or Write that waits already.
+func (d *deadline) set(t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ch == nil {
+		d.ch = make(chan struct{})
+	}
+	if d.timer != nil && !d.timer.Stop() {
+		<-d.ch // the timer has fired and closes the channel, or has closed it
+	}
+	d.timer = nil
+	passed := false
+	select {
+	case <-d.ch:
+		passed = true
+	default:
+	}
+	wait := time.Until(t)
+	switch {
+	case t.IsZero() || wait > 0:
+		if passed {
+			d.ch = make(chan struct{})
+		}
+		if ch := d.ch; !t.IsZero() {
+			d.timer = time.AfterFunc(wait, func() { close(ch) })
+		}
+	case !passed:
+		close(d.ch)
+	}
+}

@@ -1,0 +1,119 @@
+package embedded
+
+import (
+	"slices"
+	"strconv"
+
+	"balorg/imapproxy/wire"
+	"balorg/store/mailbox"
+)
+
+// search answers SEARCH and UID SEARCH (RFC 3501, 6.4.4; RFC 4731).
+func (s *session) search(cmd *wire.Command) error {
+	sr, err := wire.ParseSearch(cmd.Args)
+	if err != nil {
+		return err
+	}
+	if sr.Save || usesSaved(&sr.Key) {
+		return bad("No search result is saved here")
+	}
+	c, err := s.compile(&sr.Key)
+	if err != nil {
+		return err
+	}
+	found, err := c.run()
+	if err != nil {
+		return err
+	}
+	if isUID(cmd) {
+		found = s.uids(found)
+	}
+	if sr.Extended {
+		s.tellExtended(cmd, &sr, found)
+		return nil
+	}
+	b := append(s.line[:0], "* SEARCH"...)
+	for _, n := range found {
+		b = strconv.AppendUint(append(b, ' '), uint64(n), 10)
+	}
+	s.send(append(b, "\r\n"...))
+	return nil
+}
+
+func usesSaved(k *wire.SearchKey) bool {
+	return k.Set.Saved || slices.ContainsFunc(k.Keys, func(k wire.SearchKey) bool { return usesSaved(&k) })
+}
+
+// tellExtended writes the ESEARCH response; without results MIN, MAX and ALL are left out (RFC 4731, 3.1).
+func (s *session) tellExtended(cmd *wire.Command, sr *wire.Search, found []uint32) {
+	b := append(s.line[:0], "* ESEARCH (TAG "...)
+	b = append(wire.AppendString(b, cmd.Tag), ')')
+	if isUID(cmd) {
+		b = append(b, " UID"...)
+	}
+	if len(found) > 0 && sr.Min {
+		b = strconv.AppendUint(append(b, " MIN "...), uint64(found[0]), 10)
+	}
+	if len(found) > 0 && sr.Max {
+		b = strconv.AppendUint(append(b, " MAX "...), uint64(found[len(found)-1]), 10)
+	}
+	if sr.Count {
+		b = strconv.AppendInt(append(b, " COUNT "...), int64(len(found)), 10)
+	}
+	if len(found) > 0 && sr.All {
+		b = append(append(b, " ALL "...), wire.FormatNumbers(found)...)
+	}
+	s.send(append(b, "\r\n"...))
+}
+
+// verdict is what is known of a message and a test.
+type verdict uint8
+
+const (
+	fails verdict = iota
+	holds
+	unknown // the message itself has to be read
+)
+
+func verdictOf(b bool) verdict {
+	if b {
+		return holds
+	}
+	return fails
+}
+
+// run answers the sequence numbers of the messages for which the search holds. Flags, dates and sizes are in memory and mostly decide;
+// only what remains is read, in batches.
+func (c *compiled) run() ([]uint32, error) {
+	var found, open []uint32
+	s := c.session
+	for seq := uint32(1); seq <= s.view.Len(); seq++ {
+		m, ok := s.view.Message(seq)
+		if !ok {
+			continue
+		}
+		switch c.test(&candidate{seq: seq, meta: &m}) {
+		case holds:
+			found = append(found, seq)
+		case unknown:
+			open = append(open, seq)
+		}
+	}
+	if len(open) == 0 {
+		return found, nil
+	}
+	err := s.view.Details(s.ctx, open, c.want, func(seq uint32, d *mailbox.Detail) error {
+		m, ok := s.view.Message(seq)
+		if !ok || d == nil {
+			return nil // expunged by another session meanwhile
+		}
+		read := &content{session: s, seq: seq, detail: d}
+		defer read.close()
+		if c.test(&candidate{seq: seq, meta: &m, content: read}) == holds {
+			found = append(found, seq)
+		}
+		return read.err
+	})
+	slices.Sort(found)
+	return found, err
+}

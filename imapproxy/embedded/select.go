@@ -1,0 +1,136 @@
+package embedded
+
+import (
+	"balorg/imapproxy/wire"
+	"balorg/store/mailbox"
+)
+
+// selectFolder answers SELECT and EXAMINE.
+func (s *session) selectFolder(cmd *wire.Command) error {
+	sel, err := wire.ParseSelect(cmd.Args)
+	if err != nil {
+		return err
+	}
+	if sel.CondStore || sel.QResync != nil {
+		return bad("Unknown SELECT parameter")
+	}
+	name, err := wire.DecodeMailbox(sel.Mailbox)
+	if err != nil {
+		return err
+	}
+	// RFC 3501, 6.3.1: what was selected is not any more, even when this fails.
+	s.unselect()
+	view, err := s.account.Select(s.ctx, name, cmd.Name == "EXAMINE")
+	if err != nil {
+		return err
+	}
+	s.view, s.name = view, name
+	f := view.Folder()
+	b := s.appendFlagLists(s.line[:0])
+	b = appendCount(b, f.Messages, " EXISTS\r\n")
+	s.send(appendCount(b, f.Recent, " RECENT\r\n"))
+	if unseen := view.FirstUnseen(); unseen > 0 {
+		s.printf("* OK [UNSEEN %d] First unseen message\r\n", unseen)
+	}
+	s.printf("* OK [UIDVALIDITY %d] UIDs are valid\r\n* OK [UIDNEXT %d] Next UID\r\n", f.UIDValidity, f.UIDNext)
+	if view.ReadOnly() {
+		return ok("READ-ONLY", "EXAMINE completed")
+	}
+	return ok("READ-WRITE", "SELECT completed")
+}
+
+const systemFlags = `\Answered \Flagged \Deleted \Seen \Draft`
+
+// appendFlagLists appends which flags the mailbox has and which can be changed.
+func (s *session) appendFlagLists(b []byte) []byte {
+	names := systemFlags
+	for _, k := range s.view.Keywords() {
+		names += " " + k
+	}
+	b = append(append(append(b, "* FLAGS ("...), names...), ")\r\n* OK [PERMANENTFLAGS ("...)
+	if s.view.ReadOnly() {
+		return append(b, ")] Read-only\r\n"...)
+	}
+	return append(append(b, names...), ` \*)] Flags that can be changed`+"\r\n"...)
+}
+
+// closeFolder answers CLOSE, which removes the messages marked \Deleted without telling (RFC 3501, 6.4.2), and UNSELECT.
+func (s *session) closeFolder(cmd *wire.Command) error {
+	if err := noArguments(cmd); err != nil {
+		return err
+	}
+	defer s.unselect()
+	if cmd.Name == "UNSELECT" || s.view.ReadOnly() {
+		return nil
+	}
+	_, err := s.view.Expunge(s.ctx, nil)
+	return err
+}
+
+// expunge answers EXPUNGE and UID EXPUNGE; what is gone is told as any change is.
+func (s *session) expunge(cmd *wire.Command) error {
+	if !isUID(cmd) {
+		if err := noArguments(cmd); err != nil {
+			return err
+		}
+		_, err := s.view.Expunge(s.ctx, nil)
+		return err
+	}
+	p := wire.NewParser(cmd.Args)
+	set, err := p.NumSet()
+	if err != nil {
+		return err
+	}
+	if err := p.End(); err != nil {
+		return err
+	}
+	seqs, err := s.resolve(set, true)
+	if err != nil {
+		return err
+	}
+	if s.view.ReadOnly() {
+		return mailbox.ErrReadOnly
+	}
+	if len(seqs) == 0 {
+		return nil
+	}
+	_, err = s.view.Expunge(s.ctx, s.uids(seqs))
+	return err
+}
+
+// resolve answers the sequence numbers of the messages in a set, ascending. UIDs that are not there are passed over; a sequence
+// number that is not is a fault of the client (RFC 3501, 9: seq-number).
+func (s *session) resolve(set wire.NumSet, byUID bool) ([]uint32, error) {
+	if set.Saved {
+		return nil, bad("No search result is saved here")
+	}
+	length := s.view.Len()
+	var seqs []uint32
+	if !byUID {
+		for _, r := range set.Ranges {
+			if max(r.First, r.Last) > length || length == 0 {
+				return nil, bad("No such message")
+			}
+		}
+		for _, r := range set.Resolve(length) {
+			for n := r.First; n <= r.Last; n++ {
+				seqs = append(seqs, n)
+			}
+		}
+		return seqs, nil
+	}
+	for _, r := range set.Resolve(s.view.UID(length)) {
+		for n := s.view.SeqAtLeast(r.First); n <= length && s.view.UID(n) <= r.Last; n++ {
+			seqs = append(seqs, n)
+		}
+	}
+	return seqs, nil
+}
+
+func (s *session) uids(seqs []uint32) []uint32 {
+	uids := make([]uint32, len(seqs))
+	for i, seq := range seqs {
+		uids[i] = s.view.UID(seq)
+	}
+	return uids
+}
