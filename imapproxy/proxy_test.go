@@ -164,8 +164,8 @@ type client struct {
 
 const clientTimeout = 20 * time.Second
 
-// dial connects a client and reads the greeting.
-func (f *fixture) dial() *client {
+// dialRaw connects a client that reads nothing yet.
+func (f *fixture) dialRaw() *client {
 	f.t.Helper()
 	ours, theirs := net.Pipe()
 	c := &client{t: f.t, conn: ours, lines: make(chan string, 1<<16), ended: make(chan struct{})}
@@ -174,7 +174,14 @@ func (f *fixture) dial() *client {
 		f.proxy.Serve(f.t.Context(), theirs, false)
 	}()
 	f.t.Cleanup(c.close)
-	c.read(ours)
+	return c
+}
+
+// dial connects a client and reads the greeting.
+func (f *fixture) dial() *client {
+	f.t.Helper()
+	c := f.dialRaw()
+	c.read(c.conn)
 	if greeting := c.next(); !strings.HasPrefix(greeting, "* OK [CAPABILITY ") {
 		f.t.Fatalf("greeting %q", greeting)
 	}
