@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strconv"
 
@@ -120,7 +121,7 @@ func (f *fetcher) markSeen(seqs []uint32) []uint32 {
 	}
 	changed, err := f.view.StoreFlags(f.ctx, uids, mailbox.AddFlags, mailbox.FlagSet{System: mailbox.Seen})
 	if err != nil {
-		f.log.Warn("messages read but not marked so", "error", err)
+		f.log.WarnContext(f.ctx, "messages read but not marked so", slog.Any("error", err))
 	}
 	return changed
 }
@@ -318,7 +319,7 @@ func (s *session) stream(ctx context.Context, r *body.Reader, off, n int64) erro
 		}
 		part := (*buf)[:min(n, bufferSize)]
 		if _, err := r.ReadAt(part, off); err != nil {
-			s.log.Error("reading a message", "error", err)
+			s.log.ErrorContext(ctx, "reading a message", slog.Any("error", err))
 			return errBroken
 		}
 		wire.ReplaceNUL(part)

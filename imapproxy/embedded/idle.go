@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"fmt"
 	"strings"
 
 	"balorg/imapproxy/wire"
@@ -27,12 +28,12 @@ func (s *session) idle(cmd *wire.Command) error {
 	}
 	s.to.flush()
 	if s.done || s.lost != nil {
-		return nil
+		return s.lost
 	}
 	line, err := s.in.ReadLine(maxDone)
 	if err != nil {
 		s.readError(err)
-		return nil
+		return fmt.Errorf("%w: %w", errBroken, err)
 	}
 	if !strings.EqualFold(string(line), "DONE") {
 		return bad("IDLE ends with DONE")

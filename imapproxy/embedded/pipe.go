@@ -94,7 +94,7 @@ func (r *ring) flush() {
 // read takes what there is, waiting for something as long as expired lets it.
 func (r *ring) read(p []byte, expired <-chan struct{}) (int, error) {
 	for {
-		n, err, ok := r.take(p)
+		n, ok, err := r.take(p)
 		if ok {
 			return n, err
 		}
@@ -107,18 +107,18 @@ func (r *ring) read(p []byte, expired <-chan struct{}) (int, error) {
 }
 
 // take takes what there is; ok is false when there is nothing to tell yet.
-func (r *ring) take(p []byte) (n int, err error, ok bool) { //nolint:staticcheck // err is what read answers, ok is about this call
+func (r *ring) take(p []byte) (n int, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.broken:
-		return 0, io.ErrClosedPipe, true
+		return 0, true, io.ErrClosedPipe
 	case r.n == 0 && r.closed:
-		return 0, io.EOF, true
+		return 0, true, io.EOF
 	case len(p) == 0:
-		return 0, nil, true
+		return 0, true, nil
 	case r.n == 0 || !r.flushed && !r.closed:
-		return 0, nil, false
+		return 0, false, nil
 	}
 	for len(p) > 0 && r.n > 0 {
 		c := copy(p, (*r.buf)[r.start:min(r.start+r.n, bufferSize)])
@@ -134,7 +134,7 @@ func (r *ring) take(p []byte) (n int, err error, ok bool) { //nolint:staticcheck
 	if r.n <= bufferSize/2 { // so that the writer, when it waits, is woken for much
 		signal(r.writable)
 	}
-	return n, nil, true
+	return n, true, nil
 }
 
 // waiting tells whether read would answer at once.

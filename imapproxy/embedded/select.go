@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"strings"
+
 	"balorg/imapproxy/wire"
 	"balorg/store/mailbox"
 )
@@ -43,10 +45,7 @@ const systemFlags = `\Answered \Flagged \Deleted \Seen \Draft`
 
 // appendFlagLists appends which flags the mailbox has and which can be changed.
 func (s *session) appendFlagLists(b []byte) []byte {
-	names := systemFlags
-	for _, k := range s.view.Keywords() {
-		names += " " + k
-	}
+	names := strings.Join(append([]string{systemFlags}, s.view.Keywords()...), " ")
 	b = append(append(append(b, "* FLAGS ("...), names...), ")\r\n* OK [PERMANENTFLAGS ("...)
 	if s.view.ReadOnly() {
 		return append(b, ")] Read-only\r\n"...)

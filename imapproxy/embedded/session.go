@@ -44,7 +44,7 @@ type session struct {
 
 func newSession(ctx context.Context, srv *Server, who Who, account *mailbox.Account, c *Conn) *session {
 	s := &session{srv: srv, ctx: ctx, who: who, account: account, from: c.in, to: c.out}
-	s.log = srv.log.With("account", who.Account, "client", who.Client)
+	s.log = srv.log.With(slog.String("account", string(who.Account)), slog.Any("client", who.Client))
 	limits := wire.Limits{Line: maxLine, Literal: maxLiteral, Command: maxCommand, Skip: maxSkip, Message: srv.boxes.MaxMessage()}
 	s.in = wire.NewReader(ringReader{c.in}, limits)
 	return s
@@ -78,7 +78,7 @@ func (s *session) serve() {
 // fence keeps a fault in one connection from ending the daemon.
 func (s *session) fence() {
 	if v := recover(); v != nil {
-		s.log.Error("mailbox connection ended by a fault of the program", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		s.log.ErrorContext(s.ctx, "mailbox connection ended by a fault of the program", slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 		s.printf("* BYE Internal error\r\n")
 	}
 }
@@ -176,7 +176,7 @@ func (s *session) dispatch(cmd *wire.Command) {
 	default:
 		err = c.run(s, cmd)
 	}
-	if errors.Is(err, errBroken) || s.ctx.Err() != nil {
+	if errors.Is(err, errBroken) || s.lost != nil || s.ctx.Err() != nil {
 		s.done = true
 		return
 	}
@@ -185,7 +185,7 @@ func (s *session) dispatch(cmd *wire.Command) {
 		s.readError(err)
 		return
 	}
-	if s.view != nil {
+	if s.view != nil && !s.done {
 		s.tell(!c.keepsNumbers)
 	}
 	if !s.done || name == "LOGOUT" {
@@ -197,7 +197,7 @@ func (s *session) dispatch(cmd *wire.Command) {
 func (s *session) finish(tag, name string, err error) {
 	a, internal := answerTo(err)
 	if internal {
-		s.log.Warn("command not done", "command", name, "error", err)
+		s.log.WarnContext(s.ctx, "command not done", slog.String("command", name), slog.Any("error", err))
 	}
 	text := a.text
 	if text == "" {
@@ -220,7 +220,7 @@ func (s *session) tell(allowExpunge bool) {
 	}
 	if err != nil {
 		if s.ctx.Err() == nil {
-			s.log.Warn("mailbox not brought up to date", "error", err)
+			s.log.WarnContext(s.ctx, "mailbox not brought up to date", slog.Any("error", err))
 		}
 		return // the next command tries again
 	}
@@ -282,7 +282,7 @@ func (s *session) unselect() {
 		return
 	}
 	if err := s.view.Close(); err != nil {
-		s.log.Warn("closing a mailbox", "error", err)
+		s.log.WarnContext(s.ctx, "closing a mailbox", slog.Any("error", err))
 	}
 	s.view, s.name = nil, ""
 }

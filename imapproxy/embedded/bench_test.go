@@ -1,0 +1,40 @@
+package embedded_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"balorg/imapproxy/embedded"
+)
+
+// BenchmarkFetch measures one FETCH of 10 000 messages, read to its tagged answer.
+func BenchmarkFetch(b *testing.B) {
+	const messages = 10_000
+	c := dial(b, newServer(b), embedded.Who{})
+	for range messages {
+		c.say("a APPEND INBOX {%d+}\r\n%s\r\n", len(mixed), mixed)
+		c.until("a")
+	}
+	c.ok("SELECT INBOX")
+	for _, items := range []string{"FLAGS", "BODY.PEEK[HEADER]", "BODY.PEEK[HEADER.FIELDS (From Subject Date)]", "ENVELOPE", "BODYSTRUCTURE", "BODY.PEEK[]"} {
+		b.Run(items, func(b *testing.B) {
+			buf := make([]byte, 32<<10)
+			for b.Loop() {
+				fmt.Fprintf(c.conn, "z FETCH 1:* (%s)\r\n", items)
+				octets := 0
+				for {
+					n, err := c.conn.Read(buf)
+					if err != nil {
+						b.Fatal(err)
+					}
+					octets += n
+					if bytes.HasSuffix(buf[:n], []byte("completed\r\n")) && bytes.Contains(buf[:n], []byte("\r\nz OK")) {
+						break
+					}
+				}
+				b.SetBytes(int64(octets))
+			}
+		})
+	}
+}

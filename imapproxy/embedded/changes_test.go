@@ -1,0 +1,217 @@
+package embedded_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"balorg/imapproxy/embedded"
+)
+
+// TestTwoSessions: each learns of the other's changes, and sequence numbers never lie.
+func TestTwoSessions(t *testing.T) {
+	srv := newServer(t)
+	a, b := dial(t, srv, embedded.Who{}), dial(t, srv, embedded.Who{})
+	for range 4 {
+		a.appendMessage("INBOX", "", plain)
+	}
+	a.ok("SELECT INBOX")
+	b.ok("SELECT INBOX")
+	a.expect(step{`STORE 2:3 +FLAGS (\Deleted)`, []string{`* 2 FETCH (FLAGS (\Deleted \Recent))`, `* 3 FETCH (FLAGS (\Deleted \Recent))`, "OK…"}})
+	b.expect(step{"NOOP", []string{`* 2 FETCH (UID 2 FLAGS (\Deleted))`, `* 3 FETCH (UID 3 FLAGS (\Deleted))`, "OK…"}})
+	a.expect(step{"EXPUNGE", []string{"* 2 EXPUNGE", "* 2 EXPUNGE", "OK…"}})
+	b.expect(
+		// Not told during FETCH, STORE and SEARCH: the numbers stay.
+		step{"FETCH 4 UID", []string{"* 4 FETCH (UID 4)", "OK…"}},
+		step{"SEARCH ALL", []string{"* SEARCH 1 2 3 4", "OK…"}},
+		step{"STORE 4 +FLAGS (work)", []string{
+			`* FLAGS (\Answered \Flagged \Deleted \Seen \Draft work)`, "* OK [PERMANENTFLAGS …", "* 4 FETCH (FLAGS (work))",
+			`* FLAGS (\Answered \Flagged \Deleted \Seen \Draft work)`, "* OK [PERMANENTFLAGS …", "OK…",
+		}},
+		step{"FETCH 2 BODY.PEEK[]", []string{"NO [EXPUNGEISSUED] …"}},
+		step{"FETCH 2 FLAGS", []string{`* 2 FETCH (FLAGS (\Deleted))`, "OK…"}},
+		step{"UID FETCH 4 UID", []string{"* 4 FETCH (UID 4)", "* 2 EXPUNGE", "* 2 EXPUNGE", "OK…"}},
+		step{"FETCH 2 (UID FLAGS)", []string{"* 2 FETCH (UID 4 FLAGS (work))", "OK…"}},
+	)
+	a.expect(step{"UID STORE 4 +FLAGS.SILENT (\\Deleted)", []string{
+		`* FLAGS (\Answered \Flagged \Deleted \Seen \Draft work)`, "* OK [PERMANENTFLAGS …", `* 2 FETCH (UID 4 FLAGS (\Deleted work \Recent))`, "OK…",
+	}})
+	a.expect(step{"UID EXPUNGE 1:3", []string{"OK…"}}, step{"UID EXPUNGE 4", []string{"* 2 EXPUNGE", "OK…"}})
+	a.expect(step{"STORE 1 FLAGS (\\Deleted)", []string{`* 1 FETCH (FLAGS (\Deleted \Recent))`, "OK…"}})
+	a.expect(step{"CLOSE", []string{"OK…"}}, step{"EXPUNGE", []string{"BAD …"}})
+	b.expect(step{"CHECK", []string{"* 1 EXPUNGE", "* 1 EXPUNGE", "OK…"}})
+}
+
+func TestCopyAndMove(t *testing.T) {
+	c := dial(t, newServer(t), embedded.Who{})
+	for range 5 {
+		c.appendMessage("INBOX", "(work) ", plain)
+	}
+	c.ok("SELECT INBOX")
+	c.expect(
+		step{"COPY 1:2,5 Archives", []string{"OK [COPYUID 1800000005 1:2,5 1:3] …"}},
+		step{"UID COPY 99 Archives", []string{"OK UID COPY…"}},
+		step{"UID COPY 99 nowhere", []string{"NO [TRYCREATE] …"}},
+		step{"COPY 9 Archives", []string{"BAD …"}},
+		step{"COPY 1 nowhere", []string{"NO [TRYCREATE] …"}},
+		step{"MOVE 1 nowhere", []string{"NO [TRYCREATE] …"}},
+		step{"MOVE 2,4 Archives", []string{"* OK [COPYUID 1800000005 2,4 4:5] …", "* 2 EXPUNGE", "* 3 EXPUNGE", "OK MOVE…"}},
+		step{"UID MOVE 5 INBOX", []string{"* OK [COPYUID 1800000000 5 6] …", "* 3 EXPUNGE", "* 3 EXISTS", "* 3 RECENT", "OK…"}},
+		step{"FETCH 1:* (UID FLAGS)", []string{`* 1 FETCH (UID 1 FLAGS (work \Recent))`, `* 2 FETCH (UID 3 FLAGS (work \Recent))`, `* 3 FETCH (UID 6 FLAGS (work \Recent))`, "OK…"}},
+		step{"STATUS Archives (MESSAGES RECENT UNSEEN)", []string{"* STATUS Archives (MESSAGES 5 RECENT 5 UNSEEN 5)", "OK…"}},
+		step{"UNSELECT", []string{"OK…"}},
+	)
+}
+
+// TestIdle: changes wake an idle session, and DONE may come together with the next command.
+func TestIdle(t *testing.T) {
+	srv := newServer(t)
+	a, b := dial(t, srv, embedded.Who{}), dial(t, srv, embedded.Who{})
+	a.appendMessage("INBOX", "", plain)
+	a.ok("SELECT INBOX")
+	a.say("i IDLE\r\n")
+	if got := a.line(); got != "+ idling" {
+		t.Fatal(got)
+	}
+	b.appendMessage("INBOX", "", plain)
+	for _, want := range []string{"* 2 EXISTS", "* 2 RECENT"} {
+		if got := a.line(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	b.ok("SELECT INBOX")
+	b.ok(`STORE 1 +FLAGS (\Deleted)`)
+	if got := a.line(); got != `* 1 FETCH (UID 1 FLAGS (\Deleted \Recent))` {
+		t.Error(got)
+	}
+	b.ok("EXPUNGE")
+	if got := a.line(); got != "* 1 EXPUNGE" {
+		t.Error(got)
+	}
+	a.say("DONE\r\nn NOOP\r\n")
+	if got := a.until("n"); strings.Join(got, "|") != "i OK IDLE completed|OK NOOP completed" {
+		t.Errorf("%q", got)
+	}
+	a.say("i2 IDLE\r\n")
+	a.line()
+	a.say("GO\r\n")
+	if got := a.line(); got != "i2 BAD IDLE ends with DONE" {
+		t.Error(got)
+	}
+	b.expect(step{"UNSELECT", []string{"OK…"}})
+	b.say("i3 IDLE\r\nDONE\r\n")
+	if got := b.until("i3"); strings.Join(got, "|") != "+ idling|OK IDLE completed" {
+		t.Errorf("idle without a mailbox: %q", got)
+	}
+}
+
+// TestDeletedWhileSelected: the session that has the mailbox open is told and ended.
+func TestDeletedWhileSelected(t *testing.T) {
+	srv := newServer(t)
+	a, b := dial(t, srv, embedded.Who{}), dial(t, srv, embedded.Who{})
+	a.ok("CREATE x")
+	a.ok("SELECT x")
+	a.say("i IDLE\r\n")
+	a.line()
+	b.ok("DELETE x")
+	if got := a.line(); !strings.HasPrefix(got, "* BYE ") {
+		t.Error(got)
+	}
+	if line, err := a.hear(); !errors.Is(err, io.EOF) {
+		t.Errorf("behind BYE: %q, %v", line, err)
+	}
+}
+
+func TestSearch(t *testing.T) {
+	c := dial(t, newServer(t), embedded.Who{})
+	c.appendMessage("INBOX", `(\Seen) "01-Nov-2026 23:59:00 +0100" `, plain)
+	c.appendMessage("INBOX", `(\Flagged work) "03-Nov-2026 00:00:00 -0800" `, mixed)
+	c.appendMessage("INBOX", `"05-Nov-2026 12:00:00 +0000" `, "Subject: caf\xe9 cr\xe8me\r\nDate: nonsense\r\n\r\nna\xefve\r\n")
+	c.ok("SELECT INBOX")
+	for _, tt := range []struct{ search, want string }{
+		{"ALL", " 1 2 3"},
+		{"SEEN", " 1"},
+		{"UNSEEN", " 2 3"},
+		{"NEW", " 2 3"},
+		{"RECENT SEEN", " 1"},
+		{"OLD", ""},
+		{"KEYWORD WORK", " 2"},
+		{"UNKEYWORD work", " 1 3"},
+		{"KEYWORD none", ""},
+		{"UNKEYWORD none", " 1 2 3"},
+		{"FLAGGED KEYWORD work", " 2"},
+		{"NOT FLAGGED", " 1 3"},
+		{"OR SEEN FLAGGED", " 1 2"},
+		{"2:*", " 2 3"},
+		{"NOT 2", " 1 3"},
+		{"UID 3,9:12", " 3"},
+		{"*", " 3"},
+		{"(SEEN 1)", " 1"},
+		{"7", ""},
+		{"BEFORE 2-Nov-2026", " 1"},
+		{"ON 3-Nov-2026", " 2"},
+		{"SINCE \"03-Nov-2026\"", " 2 3"},
+		{"SINCE 04-Nov-2026", " 3"},
+		{"SENTON 2-Nov-2026", " 1"},
+		{"SENTON 3-Nov-2026", " 2"},
+		{"SENTSINCE 1-Jan-2000", " 1 2"},
+		{"SENTBEFORE 3-Nov-2026", " 1"},
+		{fmt.Sprintf("LARGER %d", len(plain)-1), " 1 2"},
+		{fmt.Sprintf("SMALLER %d", len(plain)), " 3"},
+		{"SUBJECT analyses", " 2"},
+		{"FROM CLAIRE", " 1"},
+		{"TO secretariat", " 1"},
+		{"CC x", ""},
+		{"HEADER Message-ID \"\"", " 1"},
+		{"HEADER message-id 1@SAPINS", " 1"},
+		{"BCC \"\"", ""},
+		{"CHARSET UTF-8 SUBJECT {10+}\r\nr\xc3\xa9sultats", " 1"},
+		{"CHARSET utf-8 SUBJECT \"R\xc3\x89SULT\"", " 1"},
+		{"CHARSET UTF-8 SUBJECT {6+}\r\ncafe\xcc\x81", " 3"},
+		{"BODY \"taux de potassium\"", " 2"},
+		{"CHARSET UTF-8 BODY {9+}\r\n\xc3\xa9lev\xc3\xa9 e", " 2"},
+		{"CHARSET UTF-8 BODY {8+}\r\n\xc3\xa0 la pl", " 2"},
+		{"BODY \"INNER HTML\"", " 2"},
+		{"BODY \"inner subject\"", " 2"},
+		{"BODY PDF", ""},
+		{"BODY preamble", ""},
+		{"TEXT potassium", " 2"},
+		{"TEXT Durand", " 1"},
+		{"BODY Durand", ""},
+		{"TEXT \"\"", " 1 2 3"},
+		{"BODY not_decoded", " 1"},
+		{"OR BODY potassium SUBJECT nothing", " 2"},
+		{"NOT BODY potassium", " 1 3"},
+		{"UNSEEN TEXT analyses", " 2"},
+	} {
+		want := "* SEARCH" + tt.want
+		if got := c.ok("SEARCH %s", tt.search); got[0] != want || len(got) != 2 {
+			t.Errorf("SEARCH %s: %q, want %q", tt.search, got, want)
+		}
+	}
+	c.expect(
+		step{"SEARCH CHARSET KOI8-R ALL", []string{"NO [BADCHARSET (US-ASCII UTF-8)] …"}},
+		step{"SEARCH RETURN () UNSEEN", []string{"* ESEARCH…", "OK…"}},
+		step{"SEARCH BOGUS", []string{"BAD …"}},
+		step{"SEARCH $", []string{"BAD …"}},
+		step{"SEARCH MODSEQ 1", []string{"BAD …"}},
+	)
+}
+
+func TestExtendedSearch(t *testing.T) {
+	c := dial(t, newServer(t), embedded.Who{})
+	for range 3 {
+		c.appendMessage("INBOX", "", plain)
+	}
+	c.ok("SELECT INBOX")
+	c.ok("MOVE 1 Archives") // t5: UIDs differ from numbers
+	c.expect(
+		step{"SEARCH RETURN (MIN MAX COUNT) ALL", []string{`* ESEARCH (TAG "t6") MIN 1 MAX 2 COUNT 2`, "OK…"}},
+		step{"UID SEARCH RETURN (ALL) ALL", []string{`* ESEARCH (TAG "t7") UID ALL 2:3`, "OK…"}},
+		step{"UID SEARCH RETURN (MIN COUNT ALL) SEEN", []string{`* ESEARCH (TAG "t8") UID COUNT 0`, "OK…"}},
+		step{"UID SEARCH ALL", []string{"* SEARCH 2 3", "OK…"}},
+		step{"SEARCH RETURN (SAVE) ALL", []string{"BAD …"}},
+	)
+}
