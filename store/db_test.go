@@ -224,6 +224,9 @@ func TestCommitFails(t *testing.T) {
 	if !has(t, db, "before") || !has(t, db, "after") || has(t, db, "lost") || has(t, db, "early") {
 		t.Error("what was acknowledged, and only that, is there")
 	}
+	if err := db.Close(); err != nil { // nobody writes to the log after it
+		t.Error(err)
+	}
 	if !strings.Contains(log.String(), "state cannot be written") || !strings.Contains(log.String(), "state reopened") {
 		t.Errorf("log: %s", log.String())
 	}
