@@ -29,7 +29,8 @@ func (s *session) compress(cmd *wire.Command) error {
 		return no("LIMIT", "Too many sessions use compression")
 	}
 	s.compressed = true
-	w, err := flate.NewWriterWindow(s.conn, compressWindow)
+	out := bufio.NewWriterSize(s.conn, clientBuffer) // the compressor writes a few octets at a time
+	w, err := flate.NewWriterWindow(out, compressWindow)
 	if err != nil {
 		return err
 	}
@@ -41,9 +42,24 @@ func (s *session) compress(cmd *wire.Command) error {
 		return errAnswered
 	}
 	s.out.bw.Reset(w)
-	s.out.compressor = w
-	s.in = wire.NewReader(inflater{flate.NewReader(bufio.NewReaderSize(s.conn, clientBuffer))}, loggedInLimits())
+	s.out.compressor = compressor{w, out}
+	// mbsync and mutt flush partially, which ends a block and nothing more: the reader must not wait for the next one.
+	in := flate.NewReaderOpts(bufio.NewReaderSize(s.conn, clientBuffer), flate.WithPartialBlock())
+	s.in = wire.NewReader(inflater{in}, loggedInLimits())
 	return errAnswered
+}
+
+// compressor sends, when flushed, everything written to it.
+type compressor struct {
+	deflate *flate.Writer
+	out     *bufio.Writer
+}
+
+func (c compressor) Flush() error {
+	if err := c.deflate.Flush(); err != nil {
+		return err
+	}
+	return c.out.Flush()
 }
 
 // inflater makes the end of a connection in the middle of a compressed stream look like any other end.
