@@ -41,8 +41,8 @@ func (s *session) compress(cmd *wire.Command) error {
 		s.done = true
 		return errAnswered
 	}
-	s.out.bw.Reset(w)
-	s.out.compressor = compressor{w, out}
+	s.out.compressor = &compressor{deflate: w, out: out}
+	s.out.bw.Reset(s.out.compressor)
 	// mbsync and mutt flush partially, which ends a block and nothing more: the reader must not wait for the next one.
 	in := flate.NewReaderOpts(bufio.NewReaderSize(s.conn, clientBuffer), flate.WithPartialBlock())
 	s.in = wire.NewReader(inflater{in}, loggedInLimits())
@@ -53,9 +53,21 @@ func (s *session) compress(cmd *wire.Command) error {
 type compressor struct {
 	deflate *flate.Writer
 	out     *bufio.Writer
+	dirty   bool // something has been written since the last flush
 }
 
-func (c compressor) Flush() error {
+func (c *compressor) Write(p []byte) (int, error) {
+	c.dirty = true
+	return c.deflate.Write(p)
+}
+
+// Flush sends nothing when nothing was written: flate would make an empty block, and a client that gets one in the same packet
+// as the answer to COMPRESS may take it for text, as Thunderbird does.
+func (c *compressor) Flush() error {
+	if !c.dirty {
+		return nil
+	}
+	c.dirty = false
 	if err := c.deflate.Flush(); err != nil {
 		return err
 	}

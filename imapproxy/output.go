@@ -17,7 +17,7 @@ type output struct {
 	mu sync.Mutex
 	bw *bufio.Writer
 	// compressor, once COMPRESS is on, sits between bw and the connection and is flushed after it.
-	compressor interface{ Flush() error }
+	compressor *compressor
 }
 
 func newOutput(w io.Writer) *output { return &output{bw: bufio.NewWriterSize(w, clientBuffer)} }

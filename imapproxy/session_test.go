@@ -1,11 +1,13 @@
 package imapproxy
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/klauspost/compress/flate"
@@ -341,4 +343,28 @@ func TestQuotaNames(t *testing.T) {
 		t.Errorf("GETQUOTA: %q", got)
 	}
 	c.no("GETQUOTA "+urgences, "NO [NONEXISTENT]")
+}
+
+// TestCompressSaysNothingUnasked: the first compressed octets answer a command.
+func TestCompressSaysNothingUnasked(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.dialRaw()
+	go io.WriteString(c.conn, "a LOGIN "+claire+" ok\r\nb COMPRESS DEFLATE\r\n")
+	plain := bufio.NewReader(iotest.OneByteReader(c.conn))
+	for {
+		line, err := plain.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(line, "b ") {
+			break
+		}
+	}
+	// DEFLATE's block of no octets, as flate writes it.
+	if err := c.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := plain.ReadByte(); err == nil {
+		t.Errorf("octet %#x came before anything was asked", b)
+	}
 }
