@@ -33,11 +33,11 @@ func (s *session) append(cmd *wire.Command) error {
 		s.refuseMessage(cmd)
 		return err
 	}
+	size := *cmd.Message
 	if a.refused != nil {
 		s.refuseMessage(cmd)
-		return s.traceAppend(at, cmd.Message, a.refused)
+		return s.traceAppend(at, &size, a.refused)
 	}
-	size := *cmd.Message
 	r, err := s.sendMessage(cmd, a)
 	if err != nil {
 		return err
