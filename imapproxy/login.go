@@ -56,7 +56,7 @@ func (s *session) loginCommand(cmd *wire.Command) error {
 		return no("PRIVACYREQUIRED", "Log in after STARTTLS only")
 	}
 	p := wire.NewParser(cmd.Args)
-	user, err := p.AString()
+	user, err := p.UserName()
 	if err != nil {
 		return err
 	}

@@ -187,6 +187,17 @@ func (p *Parser) AString() (string, error) {
 	return p.while(isAStringChar, "a string")
 }
 
+// UserName reads the user name of LOGIN: an astring in which the asterisk of mailbox*person needs no quotes, for Python's imaplib
+// and others send it bare.
+func (p *Parser) UserName() (string, error) {
+	switch p.Peek() {
+	case '"', '{':
+		return p.String()
+	default:
+		return p.while(func(c byte) bool { return isAStringChar(c) || c == '*' }, "a user name")
+	}
+}
+
 // NString reads NIL, and ok is then false, or a string.
 func (p *Parser) NString() (s string, ok bool, err error) {
 	switch p.Peek() {
