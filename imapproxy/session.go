@@ -142,13 +142,25 @@ func (s *session) readError(err error) bool {
 		return s.countFault()
 	case errors.Is(err, wire.ErrClose):
 		s.say("Command too long")
-	case errors.Is(err, errEnded), errors.Is(err, io.EOF):
+	case errors.Is(err, errEnded):
+	case errors.Is(err, io.EOF):
+		s.finishPipeline()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.say("Idle for too long")
 	default:
 		s.log.Debug("reading from the client", slog.Any("error", err))
 	}
 	return false
+}
+
+// finishPipeline waits for the answers to what was sent before the client closed its side: scripts send all and close.
+func (s *session) finishPipeline() {
+	if s.sel == nil {
+		return
+	}
+	if err := s.sel.up.drain(s.ctx); err != nil {
+		s.log.Debug("answering a client that has closed its side", "error", err)
+	}
 }
 
 // maxFaultsBeforeLogin ends the dialogue with clients that speak something else.
