@@ -230,7 +230,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.imaps.start(serving)
 	var workers sync.WaitGroup
 	fault := make(chan error, 2)
-	workers.Go(func() { fault <- g.web.serve() })
+	if len(g.web.listeners) > 0 {
+		workers.Go(func() { fault <- g.web.serve() })
+	}
 	workers.Go(func() { fault <- g.control.Serve() })
 	background, stopWorkers := context.WithCancel(ctx)
 	workers.Go(func() { g.watchFiles(background) })
