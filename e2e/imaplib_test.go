@@ -1,0 +1,9 @@
+package e2e
+
+import "testing"
+
+// TestImaplib runs Python's client over everything it has a method for; the script says what it checks.
+func TestImaplib(t *testing.T) {
+	d := startDemo(t)
+	t.Log(run(t, "python3", "testdata/client.py", d.port(d.imaps()), d.port(d.imap()), d.ca(), address(claire), password(claire), address(secretariat)))
+}
