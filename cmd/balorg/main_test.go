@@ -51,6 +51,8 @@ func TestScripts(t *testing.T) {
 					return err
 				}
 			}
+			// Under the race detector every process would sleep for a second when it ends.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			env.Values[clients{}] = make(map[string]*client)
 			return nil
 		},
