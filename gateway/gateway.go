@@ -82,9 +82,10 @@ func New(opt Options) (g *Gateway, err error) {
 	if g.log == nil {
 		g.log = newLogger(cfg.Log, opt.Output)
 	}
+	made := g // an error's return sets g to nil
 	defer func() {
 		if err != nil {
-			g.stop()
+			made.stop()
 		}
 	}()
 	g.metrics = newMetrics(g.reg, &g.sessions)

@@ -94,10 +94,17 @@ func (st *state) writable() error {
 	return st.db.Room(0)
 }
 
-// snapshot reconciles the identities with a roster, durably, and makes the snapshot of both.
+// snapshot reconciles the identities with a roster, durably, and makes the snapshot of both. It writes only what has changed: a
+// daemon whose disk is full can start, so that mail can be removed.
 func (st *state) snapshot(ctx context.Context, l *Loaded, now time.Time) (*policy.Snapshot, error) {
-	var known []policy.Identity
-	err := st.db.Update(ctx, func(tx store.Writer) error {
+	known, err := st.identities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(policy.Reconcile(known, l.Roster, now, l.Config.Limits.Park())) == 0 {
+		return st.build(ctx, l, known)
+	}
+	err = st.db.Update(ctx, func(tx store.Writer) error {
 		kept, err := identity.All(tx)
 		if err != nil {
 			return err
