@@ -32,7 +32,11 @@ func (v *View) StoreFlags(ctx context.Context, uids []uint32, op FlagOp, flags F
 func (v *View) storeChunk(ctx context.Context, uids []uint32, op FlagOp, flags FlagSet) ([]uint32, error) {
 	var before []message
 	var modseq uint64
-	err := v.a.s.update(ctx, func(tx store.Writer) error {
+	commit := v.a.s.update
+	if op == AddFlags && flags.System == Deleted && len(flags.Keywords) == 0 {
+		commit = v.a.s.reclaim // the first half of removing mail, which a full disk must not refuse
+	}
+	err := commit(ctx, func(tx store.Writer) error {
 		before, modseq = before[:0], 0
 		e := v.a.s.edit(tx)
 		f, err := e.folder(v.x.key)

@@ -94,7 +94,8 @@ func (v *View) Close() error {
 		return nil
 	}
 	// Which messages are \Recent is written once per session, not at each delivery: a crash makes some recent again.
-	err := v.a.s.update(context.Background(), func(tx store.Writer) error { return v.a.s.saveRecent(tx, x.key, first) })
+	// It is a row that is there already: a full disk does not matter.
+	err := v.a.s.reclaim(context.Background(), func(tx store.Writer) error { return v.a.s.saveRecent(tx, x.key, first) })
 	if err != nil && !errors.Is(err, ErrNoFolder) {
 		return fmt.Errorf("close folder: %w", err)
 	}
