@@ -18,6 +18,7 @@ import (
 	"balorg/gateway/control"
 	"balorg/gateway/gatewaytest"
 	"balorg/mail"
+	"balorg/store"
 	"balorg/store/audit"
 )
 
@@ -240,4 +241,13 @@ func TestTwoGateways(t *testing.T) {
 	}
 	one.Stop()
 	login(t, two, claire)
+}
+
+// TestStateInUse: a second daemon does not start, and the first does not notice.
+func TestStateInUse(t *testing.T) {
+	g := gatewaytest.Start(t, nil, claire)
+	if _, err := gateway.New(gateway.Options{ConfigPath: g.Config, Output: io.Discard}); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("opening the state a second time: %v", err)
+	}
+	login(t, g, claire)
 }
