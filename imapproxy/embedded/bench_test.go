@@ -19,19 +19,17 @@ func BenchmarkFetch(b *testing.B) {
 	c.ok("SELECT INBOX")
 	for _, items := range []string{"FLAGS", "BODY.PEEK[HEADER]", "BODY.PEEK[HEADER.FIELDS (From Subject Date)]", "ENVELOPE", "BODYSTRUCTURE", "BODY.PEEK[]"} {
 		b.Run(items, func(b *testing.B) {
-			buf := make([]byte, 32<<10)
+			buf := make([]byte, 64<<10)
 			for b.Loop() {
 				fmt.Fprintf(c.conn, "z FETCH 1:* (%s)\r\n", items)
-				octets := 0
-				for {
-					n, err := c.conn.Read(buf)
+				octets, kept := 0, 0
+				for !bytes.HasSuffix(buf[:kept], []byte("\r\nz OK FETCH completed\r\n")) {
+					kept = copy(buf, buf[max(0, kept-64):kept])
+					n, err := c.conn.Read(buf[kept:])
 					if err != nil {
 						b.Fatal(err)
 					}
-					octets += n
-					if bytes.HasSuffix(buf[:n], []byte("completed\r\n")) && bytes.Contains(buf[:n], []byte("\r\nz OK")) {
-						break
-					}
+					octets, kept = octets+n, kept+n
 				}
 				b.SetBytes(int64(octets))
 			}

@@ -2,6 +2,8 @@ package embedded
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -70,7 +72,10 @@ func (s *session) subscribe(cmd *wire.Command) error {
 		return err
 	}
 	on := cmd.Name == "SUBSCRIBE"
-	_, err = s.account.Status(s.ctx, name)
+	f, err := s.account.Status(s.ctx, name)
+	if err == nil {
+		name = f.Name // its one spelling
+	}
 	// A name may be unsubscribed from that is no mailbox any more (RFC 3501, 6.3.6).
 	if err != nil && (on || !errors.Is(err, mailbox.ErrNoFolder)) {
 		return err
@@ -199,8 +204,8 @@ func (s *session) listing(folders []mailbox.Folder) ([]wire.Folder, error) {
 		}
 		list = append(list, item)
 	}
-	for name, on := range said {
-		if on && !exists[name] {
+	for _, name := range slices.Sorted(maps.Keys(said)) {
+		if said[name] && !exists[name] {
 			list = append(list, wire.Folder{Name: wire.EncodeMailbox(name), Subscribed: true, Missing: true})
 		}
 	}

@@ -35,6 +35,10 @@ func (s *session) search(cmd *wire.Command) error {
 	b := append(s.line[:0], "* SEARCH"...)
 	for _, n := range found {
 		b = strconv.AppendUint(append(b, ' '), uint64(n), 10)
+		if len(b) > bufferSize/2 {
+			s.write(b)
+			b = b[:0]
+		}
 	}
 	s.send(append(b, "\r\n"...))
 	return nil

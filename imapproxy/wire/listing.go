@@ -155,7 +155,7 @@ func (g *listing) answer(n *node) (Listed, bool) {
 		if hidden {
 			out.ChildInfo = g.childInfo(n)
 		}
-	case n.Missing && !n.children:
+	case (n.Missing || n.implied) && !n.children:
 		return Listed{}, false
 	}
 	out.Attrs = g.attrs(n)
@@ -201,7 +201,7 @@ func (g *listing) attrs(n *node) []string {
 	switch {
 	case n.children:
 		attrs = append(attrs, `\HasChildren`)
-	case !n.Missing && !hasFold(n.Attrs, `\Noinferiors`):
+	case !n.Missing && !n.implied && !hasFold(n.Attrs, `\Noinferiors`):
 		attrs = append(attrs, `\HasNoChildren`)
 	}
 	if g.ReturnSubscribed && n.Subscribed {
