@@ -159,7 +159,7 @@ func (s *session) finishPipeline() {
 		return
 	}
 	if err := s.sel.up.drain(s.ctx); err != nil {
-		s.log.Debug("answering a client that has closed its side", "error", err)
+		s.log.Debug("answering a client that has closed its side", slog.Any("error", err))
 	}
 }
 
