@@ -41,7 +41,7 @@ const (
 
 // fixture is a proxy over the demo's accounts, with a real policy, a real trace and the real embedded store in memory.
 type fixture struct {
-	t        *testing.T
+	t        testing.TB
 	proxy    *Proxy
 	boxes    *mailbox.Store
 	trace    *audit.Log
@@ -51,7 +51,7 @@ type fixture struct {
 	snap *policy.Snapshot
 }
 
-func newFixture(t *testing.T, change func(*Options)) *fixture {
+func newFixture(t testing.TB, change func(*Options)) *fixture {
 	t.Helper()
 	st := storetest.New(t)
 	bodies, err := body.New(st, t.TempDir(), body.Options{})
@@ -155,7 +155,7 @@ func (l localStore) Capabilities() []string { return l.server.Capabilities() }
 
 // client is a scripted client: it writes what it is told and reads whole responses.
 type client struct {
-	t     *testing.T
+	t     testing.TB
 	conn  net.Conn
 	lines chan string // responses, literals inline, without their last line end; closed at the connection's end
 	tag   int

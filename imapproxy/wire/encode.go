@@ -1,6 +1,9 @@
 package wire
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
 
 // AppendString appends s as a quoted string, or as a literal when it holds what a quoted string cannot. A NUL, which may be in
 // neither, becomes 0x80.
@@ -37,10 +40,13 @@ func AppendLiteralHead(dst []byte, n int64) []byte {
 
 // ReplaceNUL makes b fit for a literal, which holds no NUL (RFC 3501, 9: CHAR8): it becomes 0x80, as with other servers.
 func ReplaceNUL(b []byte) {
-	for i, c := range b {
-		if c == 0 {
-			b[i] = 0x80
+	for i := bytes.IndexByte(b, 0); i >= 0; {
+		b[i] = 0x80
+		next := bytes.IndexByte(b[i+1:], 0)
+		if next < 0 {
+			return
 		}
+		i += 1 + next
 	}
 }
 
