@@ -124,6 +124,52 @@ func TestDeletedWhileSelected(t *testing.T) {
 	}
 }
 
+// TestClose: wherever the server stands, Close ends it. It returns only when the server's goroutine has.
+func TestClose(t *testing.T) {
+	srv := newServer(t)
+	for name, leave := range map[string]func(*client){
+		"idle": func(c *client) {
+			c.say("i IDLE\r\n")
+			c.line()
+		},
+		"slow reader": func(c *client) {
+			c.appendMessage("INBOX", "", "Subject: long\r\n\r\n"+strings.Repeat("0123456789abcdef\r\n", 100_000))
+			c.ok("SELECT INBOX")
+			c.say("f FETCH 1 BODY[]\r\n")
+			if _, err := c.br.ReadByte(); err != nil { // it has begun, and waits
+				t.Error(err)
+			}
+		},
+		"half a message": func(c *client) { c.say("a APPEND INBOX {1000+}\r\nhalf") },
+		"half a command": func(c *client) { c.say("a FET") },
+	} {
+		c := dial(t, srv, embedded.Who{})
+		leave(c)
+		if err := c.conn.Close(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := c.conn.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("%s: write after close: %v", name, err)
+		}
+	}
+	c := dial(t, srv, embedded.Who{})
+	c.expect(step{"STATUS Archives (MESSAGES)", []string{"* STATUS Archives (MESSAGES 0)", "OK…"}})
+}
+
+// TestReadOnly: reading a mailbox opened by EXAMINE leaves no trace in it.
+func TestReadOnly(t *testing.T) {
+	c := dial(t, newServer(t), embedded.Who{})
+	c.appendMessage("INBOX", `(\Deleted) `, "Subject: x\r\n\r\ntext")
+	c.ok("EXAMINE INBOX")
+	c.expect(
+		step{"FETCH 1 (BODY[TEXT] FLAGS)", []string{"* 1 FETCH (BODY[TEXT] {4}\r\ntext FLAGS (\\Deleted \\Recent))", "OK…"}},
+		step{"UID EXPUNGE 1", []string{"NO [READ-ONLY] …"}},
+		step{"COPY 1 Archives", []string{"OK [COPYUID …"}},
+		step{"CLOSE", []string{"OK…"}},
+		step{"STATUS INBOX (MESSAGES UNSEEN RECENT)", []string{"* STATUS INBOX (MESSAGES 1 UNSEEN 1 RECENT 1)", "OK…"}},
+	)
+}
+
 func TestSearch(t *testing.T) {
 	c := dial(t, newServer(t), embedded.Who{})
 	c.appendMessage("INBOX", `(\Seen) "01-Nov-2026 23:59:00 +0100" `, plain)

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"errors"
 	"strings"
 
 	"balorg/imapproxy/wire"
@@ -63,6 +64,9 @@ func (s *session) closeFolder(cmd *wire.Command) error {
 		return nil
 	}
 	_, err := s.view.Expunge(s.ctx, nil)
+	if errors.Is(err, mailbox.ErrNoFolder) {
+		return nil // deleted by another session: there is nothing left to remove
+	}
 	return err
 }
 
