@@ -1,0 +1,242 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"balorg/mail"
+	"balorg/policy"
+	"balorg/policy/auth"
+	"balorg/store/mailbox"
+	"balorg/store/setting"
+)
+
+const (
+	sophie  = mail.Address("sophie.moreau@clinique-des-sapins.fr")
+	keeping = 30 * 24 * time.Hour
+)
+
+var day0 = time.Date(2026, 11, 2, 8, 0, 0, 0, time.UTC)
+
+// newState is an empty state, checked when the test ends.
+func newState(t *testing.T, cfg *Config) *state {
+	t.Helper()
+	st, err := openState(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if problems, err := st.check(context.WithoutCancel(t.Context())); err != nil || len(problems) > 0 {
+			t.Errorf("the state at the end: %q, %v", problems, err)
+		}
+		st.close()
+	})
+	return st
+}
+
+// demoFolder answers the demo's configuration, and the same without Sophie's account.
+func demoFolder(t *testing.T) (all, without *Loaded) {
+	t.Helper()
+	path := folder(t, withDemo(t, "state: state\nstore: {min_free: 1MB}\n"))
+	load := func() *Loaded {
+		loaded, problems := Load(path)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		return loaded
+	}
+	all = load()
+	others, _, _ := strings.Cut(example(t, "demo/accounts.yaml"), "  - address: "+string(sophie))
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "accounts.yaml"), []byte(others), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return all, load()
+}
+
+func snapshotOf(t *testing.T, st *state, l *Loaded, now time.Time) *policy.Snapshot {
+	t.Helper()
+	snap, err := st.snapshot(t.Context(), l, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snap
+}
+
+// fill gives an account a password, a choice, a subscription and a message.
+func fill(t *testing.T, st *state, id mail.AccountID) {
+	t.Helper()
+	box, err := st.boxes.Account(t.Context(), id, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, appendErr := box.Append(t.Context(), mailbox.Inbox, strings.NewReader("Subject: x\r\n\r\ny\r\n"), mailbox.FlagSet{}, day0)
+	if err := errors.Join(
+		appendErr,
+		st.settings.SetPassword(t.Context(), id, "a hash"),
+		st.settings.SetChoice(t.Context(), setting.Choice{Kind: string(policy.ChoiceDefault), Person: id, Mailbox: id, On: true}),
+		st.subscriptions.Set(t.Context(), id, id, "INBOX", false),
+	); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// left says what there is of an account.
+func left(t *testing.T, st *state, id mail.AccountID) (kept []string) {
+	t.Helper()
+	box, err := st.boxes.Account(t.Context(), id, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	usage, err := box.Usage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if usage.Messages > 0 {
+		kept = append(kept, "mail")
+	}
+	if _, err := st.settings.Password(t.Context(), id); err == nil {
+		kept = append(kept, "password")
+	} else if !errors.Is(err, auth.ErrUnset) {
+		t.Fatal(err)
+	}
+	choices, err := st.settings.Choices(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(choices) > 0 {
+		kept = append(kept, "choice")
+	}
+	said, err := st.subscriptions.Overrides(t.Context(), id, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(said) > 0 {
+		kept = append(kept, "subscription")
+	}
+	return kept
+}
+
+// TestRemovedAccount: what hangs on an account is kept while it is parked, and goes whole when it has been for too long.
+func TestRemovedAccount(t *testing.T) {
+	all, without := demoFolder(t)
+	st := newState(t, all.Config)
+	before, ok := snapshotOf(t, st, all, day0).Account(sophie)
+	if !ok || before.ID == "" {
+		t.Fatalf("%+v", before)
+	}
+	fill(t, st, before.ID)
+	everything := []string{"mail", "password", "choice", "subscription"}
+	for _, tt := range []struct {
+		after time.Duration
+		want  []string
+	}{
+		{0, everything},
+		{keeping, everything},
+		{keeping + time.Second, nil},
+		{keeping + time.Hour, nil}, // a second time there is nothing to remove
+	} {
+		snap := snapshotOf(t, st, without, day0.Add(tt.after))
+		if _, ok := snap.Account(sophie); ok {
+			t.Error("the address is still an account's")
+		}
+		if err := st.removeExpired(t.Context(), st.log); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, left(t, st, before.ID)); diff != "" {
+			t.Errorf("after %v: %s", tt.after, diff)
+		}
+	}
+	known, err := st.identities(t.Context())
+	if err != nil || len(known) != 8 {
+		t.Errorf("%d identities, %v", len(known), err)
+	}
+	again, ok := snapshotOf(t, st, all, day0.Add(keeping+2*time.Hour)).Account(sophie)
+	if !ok || again.ID == "" || again.ID == before.ID || again.State != policy.Active {
+		t.Errorf("the address, given anew: %+v", again)
+	}
+}
+
+// TestIdentitiesStay: a reload gives nobody another id.
+func TestIdentitiesStay(t *testing.T) {
+	all, _ := demoFolder(t)
+	st := newState(t, all.Config)
+	ids := func(now time.Time) map[mail.Address]mail.AccountID {
+		got := make(map[mail.Address]mail.AccountID)
+		for _, a := range snapshotOf(t, st, all, now).Accounts() {
+			got[a.Address] = a.ID
+		}
+		return got
+	}
+	if diff := cmp.Diff(ids(day0), ids(day0.Add(time.Hour))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestLookWritesNothing: a question is answered as if the accounts had ids, and leaves none behind.
+func TestLookWritesNothing(t *testing.T) {
+	all, _ := demoFolder(t)
+	st := newState(t, all.Config)
+	snap, err := st.look(t.Context(), all, day0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := snap.Explain(policy.Question{Person: sophie}); !e.Allowed() {
+		t.Errorf("%+v", e)
+	}
+	if known, err := st.identities(t.Context()); err != nil || len(known) > 0 {
+		t.Errorf("%d identities, %v", len(known), err)
+	}
+}
+
+func TestQuotas(t *testing.T) {
+	path := folder(t, withDemo(t, "state: state\nstore: {min_free: 1MB}\nlimits: {quota: 3MB}\n"))
+	accounts := strings.Replace(example(t, "demo/accounts.yaml"), "    nom: Durand\n", "    nom: Durand\n    quota: 5MB\n", 1)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "accounts.yaml"), []byte(accounts), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loaded, problems := Load(path)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	st := newState(t, loaded.Config)
+	for _, a := range snapshotOf(t, st, loaded, day0).Accounts() {
+		want := int64(3e6)
+		if a.Nom == "Durand" {
+			want = 5e6
+		}
+		if a.Quota != want {
+			t.Errorf("%s: %d", a.Address, a.Quota)
+		}
+	}
+	for _, a := range loaded.Roster.Accounts {
+		if a.Quota != 0 && a.Nom != "Durand" {
+			t.Errorf("the roster itself was changed: %s", a.Address)
+		}
+	}
+}
+
+// TestSweepAtStart: files that no message refers to are gone after a start.
+func TestSweepAtStart(t *testing.T) {
+	all, _ := demoFolder(t)
+	first, err := openState(all.Config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.close()
+	orphan := filepath.Join(all.Config.StateDir(), "bodies", "ab", strings.Repeat("ab", 16))
+	if err := os.WriteFile(orphan, []byte("half a message"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	newState(t, all.Config)
+	if _, err := os.Stat(orphan); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the orphan: %v", err)
+	}
+}
