@@ -53,8 +53,8 @@ func errUnavailable() *answer {
 // errAnswered is what a handler returns when the tagged line is sent elsewhere: by the mail store's reader, or already.
 var errAnswered = errors.New("answered")
 
-// errLost is why exchanges with a mail store end when its connection does.
-var errLost = errors.New("connection to the mail store lost")
+// errLost is why exchanges with a mail store end when its connection does, or none can be had.
+var errLost = errors.New("no connection to the mail store")
 
 // answerTo turns an error into the one answer the client gets.
 func answerTo(err error) (a *answer, internal bool) {

@@ -51,15 +51,15 @@ type fixture struct {
 	snap *policy.Snapshot
 }
 
-func newFixture(t testing.TB, change func(*Options)) *fixture {
-	t.Helper()
-	st := storetest.New(t)
-	bodies, err := body.New(st, t.TempDir(), body.Options{})
+func newFixture(tb testing.TB, change func(*Options)) *fixture {
+	tb.Helper()
+	st := storetest.New(tb)
+	bodies, err := body.New(st, tb.TempDir(), body.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	f := &fixture{t: t, boxes: mailbox.New(st, bodies, mailbox.Options{Names: mailbox.FrenchNames}), trace: audit.New(st), sessions: &sessions.Table{}}
-	storetest.CheckAtEnd(t, st, f.boxes, f.trace.Checker(), body.Checker{Bodies: bodies, Referrers: []body.Referrer{f.boxes}})
+	f := &fixture{t: tb, boxes: mailbox.New(st, bodies, mailbox.Options{Names: mailbox.FrenchNames}), trace: audit.New(st), sessions: &sessions.Table{}}
+	storetest.CheckAtEnd(tb, st, f.boxes, f.trace.Checker(), body.Checker{Bodies: bodies, Referrers: []body.Referrer{f.boxes}})
 	f.load(nil)
 	opt := Options{
 		Snapshot: f.snapshot, Auth: fakeAuth{f}, Trace: f.trace, Sessions: f.sessions, Subscriptions: subscription.New(st),

@@ -80,7 +80,7 @@ func openUpstream(ctx context.Context, s *session, account *policy.Account) (*up
 	defer cancel()
 	conn, err := ms.Open(ctx, Who{Account: account.ID, Address: account.Address, Person: s.person.ID, Quota: account.Quota, Client: s.client})
 	if err != nil {
-		return nil, fmt.Errorf("opening the mail store of %s: %w", account.Address, err)
+		return nil, fmt.Errorf("%w: opening the mail store of %s: %w", errLost, account.Address, err)
 	}
 	u := &upstream{
 		s: s, account: account, conn: conn, used: time.Now(),
@@ -93,7 +93,7 @@ func openUpstream(ctx context.Context, s *session, account *policy.Account) (*up
 	stop()
 	if err != nil {
 		conn.Close() //nolint:errcheck // the first error counts
-		return nil, fmt.Errorf("greeting of the mail store of %s: %w", account.Address, err)
+		return nil, fmt.Errorf("%w: greeting of the mail store of %s: %w", errLost, account.Address, err)
 	}
 	go u.pump()
 	return u, nil
