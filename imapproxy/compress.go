@@ -45,7 +45,7 @@ func (s *session) compress(cmd *wire.Command) error {
 	s.out.bw.Reset(s.out.compressor)
 	// mbsync and mutt flush partially, which ends a block and nothing more: the reader must not wait for the next one.
 	in := flate.NewReaderOpts(bufio.NewReaderSize(s.conn, clientBuffer), flate.WithPartialBlock())
-	s.in = wire.NewReader(inflater{in}, loggedInLimits())
+	s.in = wire.NewReader(inflater{in}, s.p.loggedInLimits())
 	return errAnswered
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"balorg/imapproxy/wire"
 	"balorg/policy"
+	"balorg/store/audit"
 )
 
 // create answers CREATE.
@@ -89,6 +90,12 @@ func (s *session) onFolder(at place, verb string, folders ...string) error {
 	}
 	r, err := up.run(s.ctx, command, nil)
 	if err != nil {
+		return err
+	}
+	record := audit.Record{
+		Action: audit.FolderChange, Mailbox: party(at.account), Folder: at.folder, Request: verb + " " + strings.Join(folders, " "),
+	}
+	if err := s.trace(s.ctx, withAnswer(record, r)); err != nil {
 		return err
 	}
 	return storeAnswer(r)

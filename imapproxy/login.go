@@ -132,7 +132,7 @@ func (s *session) logIn(cmd *wire.Command, req auth.Request) error {
 	}
 	s.log = s.log.With(slog.Any("person", result.Person.Address), slog.Any("mailbox", result.Mailbox.Address))
 	s.conn.until = time.Time{}
-	s.in.SetLimits(loggedInLimits())
+	s.in.SetLimits(s.p.loggedInLimits())
 	s.failures = 0
 	s.remove = s.p.opt.Sessions.Add(s.id, s)
 	s.Recheck(s.p.opt.Snapshot())

@@ -205,6 +205,7 @@ func preLoginLimits() wire.Limits {
 	return wire.Limits{Line: preLoginLine, Literal: preLoginLiteral, Command: 4 * preLoginLine}
 }
 
-func loggedInLimits() wire.Limits {
-	return wire.Limits{Line: loggedInLine, Literal: loggedInLiteral, Command: loggedInCommand}
+// loggedInLimits let a message that is refused be skipped, so that its client is told why.
+func (p *Proxy) loggedInLimits() wire.Limits {
+	return wire.Limits{Line: loggedInLine, Literal: loggedInLiteral, Command: loggedInCommand, Message: p.opt.MaxMessage}
 }

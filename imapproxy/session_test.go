@@ -219,6 +219,37 @@ func TestTransfer(t *testing.T) {
 	}
 }
 
+// TestRefusedMessage: a message sent unasked is skipped when it is refused, and the dialogue goes on.
+func TestRefusedMessage(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.MaxMessage = 3 << 20 })
+	c := f.login(paul)
+	m := strings.Repeat("x LOGOUT\r\n", 200_000)
+	c.no(fmt.Sprintf("APPEND Comptes/%s/INBOX {%d+}\r\n%s", secretariat, len(m), m), "NO [NOPERM]")
+	c.no(fmt.Sprintf("APPEND INBOX {%d}", 4<<20), "NO [TOOBIG]")
+	c.ok("NOOP")
+}
+
+// TestFoldersAreTraced: with a folder its messages go.
+func TestFoldersAreTraced(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.login(claire)
+	shared := "Comptes/" + secretariat + "/"
+	c.ok("CREATE " + shared + "a")
+	c.ok("RENAME " + shared + "a " + shared + "b")
+	c.ok("DELETE " + shared + "b")
+	c.no("DELETE "+shared+"b", "NO [NONEXISTENT]")
+	var got []string
+	for _, r := range f.records(audit.FolderChange) {
+		if string(r.Mailbox.Address) != secretariat || string(r.Person.Address) != claire {
+			t.Errorf("record %+v", r)
+		}
+		got = append(got, r.Request+": "+r.Answer)
+	}
+	if want := "CREATE a: OK, RENAME a b: OK, DELETE b: OK, DELETE b: NO [NONEXISTENT]"; strings.Join(got, ", ") != want {
+		t.Errorf("the trace: %q", got)
+	}
+}
+
 func TestPipelining(t *testing.T) {
 	f := newFixture(t, nil)
 	c := f.login(claire)

@@ -43,6 +43,7 @@ const (
 	Expunge      Action = "expunge"
 	Copy         Action = "copy"
 	Move         Action = "move"
+	FolderChange Action = "folder" // a folder was created, renamed or, with its messages, deleted
 	SessionEnd   Action = "session_end"
 	Administer   Action = "administer" // by a command or page of an administrator
 )
@@ -50,7 +51,7 @@ const (
 // Actions lists every action.
 func Actions() []Action {
 	return []Action{
-		Login, Refusal, Open, Read, Append, StoreDeleted, Expunge, Copy, Move, SessionEnd, Administer,
+		Login, Refusal, Open, Read, Append, StoreDeleted, Expunge, Copy, Move, FolderChange, SessionEnd, Administer,
 	}
 }
 
