@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"bytes"
+	"compress/flate"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -132,6 +134,15 @@ func attacks() []attack {
 		{"sequence set of 60 KB", func(c *client) {
 			c.flood(in+"a1 SELECT INBOX\r\na2 FETCH "+strings.Repeat("1:4294967295,", 4500)+"1 FLAGS\r\na3 LOGOUT\r\n", true)
 		}},
+		{"line of 64 MB, compressed", func(c *client) { c.bomb("a1 SEARCH " + strings.Repeat("x", 64<<20)) }},
+		{"empty lines of 16 MB, compressed", func(c *client) { c.bomb(strings.Repeat("\r\n", 8<<20) + "a1 LOGOUT\r\n") }},
+		{"not deflate at all", func(c *client) {
+			c.send(in)
+			c.await("l1")
+			c.send("l2 COMPRESS DEFLATE\r\n")
+			c.await("l2")
+			c.flood(strings.Repeat("\xff\xfe\xfd", 1<<16), true)
+		}},
 	}
 }
 
@@ -152,6 +163,28 @@ func (c *client) flood(text string, awaitEnd bool) {
 	}
 	writing.Wait()
 	c.conn.Close() // the end of the attack
+}
+
+// bomb switches compression on and sends text that is small only on the wire.
+func (c *client) bomb(text string) {
+	c.t.Helper()
+	c.send(fmt.Sprintf("l1 LOGIN %s %s\r\n", address(lea), password(lea)))
+	c.await("l1")
+	c.send("l2 COMPRESS DEFLATE\r\n")
+	c.await("l2")
+	var small bytes.Buffer
+	w, err := flate.NewWriter(&small, flate.BestSpeed)
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	if _, err := io.WriteString(w, text); err != nil {
+		c.t.Error(err)
+	}
+	if err := w.Flush(); err != nil {
+		c.t.Error(err)
+	}
+	c.flood(small.String(), true)
 }
 
 // Bounds of what an attack may cost. The heap is collected at the runtime's pace: what counts is that nothing grows with the
