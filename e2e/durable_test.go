@@ -18,40 +18,50 @@ const (
 	longestRound = 800 * time.Millisecond
 )
 
-// TestKill: of messages that were answered OK, none is lost and none doubled by SIGKILL.
+// ledger is what the writers of one round have sent, by Message-ID, and which of it was answered OK.
+type ledger struct {
+	mu                 sync.Mutex
+	sent, acknowledged map[string]bool
+}
+
+func (l *ledger) note(in map[string]bool, id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in[id] = true
+}
+
+// TestKill: of messages that were answered OK, none is lost and none doubled by SIGKILL, and none that was removed before comes
+// back.
 func TestKill(t *testing.T) {
 	d := startDemo(t)
-	acknowledged := make(map[string]bool) // Message-IDs, over all rounds
-	sent := make(map[string]bool)
+	sent, acknowledged := 0, 0
 	for round := range *killRounds {
-		writers := make([]*client, killWriters)
-		for w := range writers {
-			writers[w] = login(t, d, claire)
-		}
-		kill := time.After(time.Duration(rand.Int64N(int64(longestRound))))
+		l := &ledger{sent: make(map[string]bool), acknowledged: make(map[string]bool)}
 		var writing sync.WaitGroup
-		var mu sync.Mutex
-		for w, c := range writers {
-			writing.Go(func() { c.appendUntilCut(fmt.Sprintf("r%d-w%d", round, w), &mu, sent, acknowledged) })
+		kill := time.After(time.Duration(rand.Int64N(int64(longestRound))))
+		for w := range killWriters {
+			c := login(t, d, claire)
+			writing.Go(func() { c.appendUntilCut(fmt.Sprintf("r%d-w%d", round, w), l) })
 		}
 		<-kill
 		d.kill()
 		writing.Wait()
 		d.serve()
-		verifyOnce(t, d, sent, acknowledged)
+		verifyOnce(t, d, l)
 		d.checkStore()
 		if t.Failed() {
 			t.Fatalf("round %d", round)
 		}
+		sent, acknowledged = sent+len(l.sent), acknowledged+len(l.acknowledged)
 	}
-	t.Logf("%d rounds: %d messages sent, %d answered OK, all there once", *killRounds, len(sent), len(acknowledged))
-	if len(acknowledged) == 0 {
+	t.Logf("%d rounds: %d messages sent, %d answered OK, all there once", *killRounds, sent, acknowledged)
+	if acknowledged == 0 {
 		t.Error("no message was answered OK: nothing was tested")
 	}
 }
 
 // appendUntilCut files messages until the connection ends.
-func (c *client) appendUntilCut(prefix string, mu *sync.Mutex, sent, acknowledged map[string]bool) {
+func (c *client) appendUntilCut(prefix string, l *ledger) {
 	for i := 0; ; i++ {
 		id := fmt.Sprintf("%s-m%d@test", prefix, i)
 		size := smallBody
@@ -59,9 +69,7 @@ func (c *client) appendUntilCut(prefix string, mu *sync.Mutex, sent, acknowledge
 			size = largeBody
 		}
 		m := message(id, "Essai de coupure", size)
-		mu.Lock()
-		sent[id] = true
-		mu.Unlock()
+		l.note(l.sent, id)
 		if c.write(fmt.Sprintf("a%d APPEND INBOX {%d+}\r\n%s\r\n", i, len(m), m)) != nil {
 			return
 		}
@@ -79,27 +87,26 @@ func (c *client) appendUntilCut(prefix string, mu *sync.Mutex, sent, acknowledge
 			}
 			break
 		}
-		mu.Lock()
-		acknowledged[id] = true
-		mu.Unlock()
+		l.note(l.acknowledged, id)
 	}
 }
 
-// verifyOnce reads the mailbox back: bodies whole, acknowledged messages there, none twice.
-func verifyOnce(t *testing.T, d *daemon, sent, acknowledged map[string]bool) {
+// verifyOnce reads the mailbox back: bodies whole, acknowledged messages there, none twice, none of an earlier round. Then it
+// removes them.
+func verifyOnce(t *testing.T, d *daemon, l *ledger) {
 	t.Helper()
 	c := login(t, d, claire)
 	c.ok("SELECT INBOX")
 	found := make(map[string]int)
-	for _, line := range c.ok("FETCH 1:* (RFC822.SIZE BODY.PEEK[])").untagged {
+	for _, line := range c.ok("UID FETCH 1:* (RFC822.SIZE BODY.PEEK[])").untagged {
 		_, after, ok := strings.Cut(line, "Message-ID: <")
 		id, _, _ := strings.Cut(after, ">")
 		if !ok || !strings.HasSuffix(id, "@test") {
 			continue // the demo's own
 		}
 		found[id]++
-		if !sent[id] {
-			t.Errorf("message %s was never sent", id)
+		if !l.sent[id] {
+			t.Errorf("message %s was not sent in this round", id)
 		}
 		size := smallBody
 		var round, writer, n int
@@ -115,9 +122,13 @@ func verifyOnce(t *testing.T, d *daemon, sent, acknowledged map[string]bool) {
 			t.Errorf("message %s is there %d times", id, n)
 		}
 	}
-	for id := range acknowledged {
+	for id := range l.acknowledged {
 		if found[id] == 0 {
 			t.Errorf("message %s was answered OK and is lost", id)
 		}
+	}
+	if len(found) > 0 {
+		c.ok(`UID STORE 1:* +FLAGS.SILENT (\Deleted)`)
+		c.ok("EXPUNGE")
 	}
 }
