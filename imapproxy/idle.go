@@ -31,10 +31,12 @@ func (s *session) idle(cmd *wire.Command) error {
 		}
 	}
 	s.out.printf("+ idling\r\n")
-	if err := s.out.flush(); err != nil {
-		return err
+	var line []byte
+	rerr := s.out.flush()
+	if rerr == nil {
+		line, rerr = s.in.ReadLine(maxDone)
 	}
-	line, rerr := s.in.ReadLine(maxDone)
+	// Whatever became of the client, the mail store is told: else the next command would wait for its IDLE for ever.
 	if ex != nil && s.ctx.Err() == nil {
 		s.sel.up.out.WriteString("DONE\r\n") //nolint:errcheck // as above
 		if err := s.sel.up.flush(); err != nil {
