@@ -118,10 +118,12 @@ const (
 	remaining = "      - {account: paul.bernard@clinique-des-sapins.fr, rights: read, send: no}\n"
 )
 
-// TestWithdraw takes a delegation out of the file while the person waits in IDLE in that mailbox. The bound is a second
-// after the file has settled; reading the file twice, 250 ms apart, comes before that.
+// withdrawEnd is what ending a session may take: a second once the file has settled, which is read twice, 250 ms apart; the rest is
+// for a machine that is busy with other tests.
+const withdrawEnd = 2 * time.Second
+
+// TestWithdraw takes a delegation out of the file while the person waits in IDLE in that mailbox.
 func TestWithdraw(t *testing.T) {
-	const settle = 250 * time.Millisecond
 	d := startDemo(t)
 	inside := login(t, d, claire)
 	inside.ok("SELECT %q", shared(secretariat, "INBOX"))
@@ -147,8 +149,8 @@ func TestWithdraw(t *testing.T) {
 	}
 	took := time.Since(from)
 	t.Logf("the sessions were ended %v after the file was written", took)
-	if took > settle+time.Second {
-		t.Errorf("the sessions were ended after %v, want %v", took, settle+time.Second)
+	if took > withdrawEnd {
+		t.Errorf("the sessions were ended after %v, want %v", took, withdrawEnd)
 	}
 
 	other.send("DONE\r\n")
@@ -168,6 +170,47 @@ func TestWithdraw(t *testing.T) {
 		t.Errorf("sessions: %v\n%s", err, out)
 	}
 }
+
+// TestWithdrawFromBusyClients takes the delegation from clients that cannot be told between two commands: one reads nothing of
+// what it has asked for, one is in the middle of filing a message.
+func TestWithdrawFromBusyClients(t *testing.T) {
+	d := startDemo(t)
+	deaf := login(t, d, claire)
+	deaf.ok("SELECT %q", shared(secretariat, "INBOX"))
+	deaf.send(strings.Repeat("f FETCH 1:* BODY.PEEK[]\r\n", 60))
+	filing := open(t, d, claire, secretariat)
+	tag := filing.tag()
+	filing.send(tag + " APPEND INBOX {100000}\r\n")
+	if line := filing.line(); !strings.HasPrefix(line, "+") {
+		t.Fatalf("APPEND: %s", line)
+	}
+	filing.send(message("half@test", "Inachevé", 50_000))
+	witness := login(t, d, noemie)
+	witness.ok("SELECT INBOX")
+	before := witness.uids("ALL")
+
+	from := time.Now()
+	d.edit("delegations.yaml", withdrawn, remaining)
+	d.settles("balorg_gateway_sessions_count", 1)
+	took := time.Since(from)
+	t.Logf("the sessions were ended %v after the file was written", took)
+	if took > busyEnd {
+		t.Errorf("the sessions were ended after %v, want %v", took, busyEnd)
+	}
+	for _, line := range filing.gone(newsTimeout) {
+		if strings.HasPrefix(line, tag+" OK") {
+			t.Errorf("half a message was filed: %s", line)
+		}
+	}
+	witness.ok("NOOP")
+	if after := witness.uids("ALL"); len(after) != len(before) {
+		t.Errorf("%d messages, want %d", len(after), len(before))
+	}
+}
+
+// busyEnd is what ending a session may take whose client does not listen: settling, the second given to a last word, and as much
+// again on a machine that is busy with other tests.
+const busyEnd = 4 * time.Second
 
 // TestSpoiltFile leaves the daemon as it was when a file is edited into something that cannot be read.
 func TestSpoiltFile(t *testing.T) {
