@@ -67,7 +67,7 @@ type Gateway struct {
 
 	mu     sync.Mutex // held through a reload
 	loaded *Loaded
-	tried  []configs.File // the files of the last reload on change, put into effect or not
+	tried  []configs.File // the files that were loaded last, put into effect or not
 }
 
 // New loads the configuration, opens the state and the listeners. Nothing is served before Run. Problems of the configuration
@@ -78,7 +78,7 @@ func New(opt Options) (g *Gateway, err error) {
 		return nil, err
 	}
 	cfg := loaded.Config
-	g = &Gateway{path: opt.ConfigPath, log: opt.Logger, loaded: loaded, reg: prometheus.NewRegistry()}
+	g = &Gateway{path: opt.ConfigPath, log: opt.Logger, loaded: loaded, tried: loaded.inputs(), reg: prometheus.NewRegistry()}
 	if g.log == nil {
 		g.log = newLogger(cfg.Log, opt.Output)
 	}

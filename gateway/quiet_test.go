@@ -42,3 +42,14 @@ func TestRunsWithoutMetrics(t *testing.T) {
 		t.Errorf("stopping: %v", err)
 	}
 }
+
+// TestAlarmGoesWithItsCause: when the files are again what runs, nothing is wrong any more.
+func TestAlarmGoesWithItsCause(t *testing.T) {
+	g := gatewaytest.Start(t, nil)
+	good := g.Read("accounts.yaml")
+	g.Write("accounts.yaml", good+"  - {}\n")
+	failed := func() float64 { return g.Metrics()["balorg_gateway_reload_failed_bool"] }
+	g.Eventually("the alarm", func() bool { return failed() == 1 })
+	g.Write("accounts.yaml", good)
+	g.Eventually("the end of the alarm", func() bool { return failed() == 0 })
+}

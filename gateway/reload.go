@@ -26,6 +26,7 @@ func (g *Gateway) Reload(ctx context.Context, force bool) (configs.Problems, err
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	next, problems := Load(g.path)
+	g.tried = next.inputs()
 	err := g.apply(ctx, next, problems, force)
 	if err != nil {
 		g.metrics.reloadFailed.Set(1)
@@ -73,8 +74,8 @@ func (g *Gateway) watchFiles(ctx context.Context) {
 	}
 	defer watcher.Close() //nolint:errcheck // nothing to lose
 	g.watchFolders(watcher)
-	var settled <-chan time.Time
-	var seen []configs.File
+	// A change between the start and the watch has no event of its own.
+	seen, settled := g.readInputs(), time.After(settle)
 	for {
 		select {
 		case <-ctx.Done():
@@ -100,15 +101,23 @@ func (g *Gateway) watchFiles(ctx context.Context) {
 	}
 }
 
-// changed tells whether the files differ from those that are in effect or were refused last.
+// changed tells whether the files differ from those that were loaded last, put into effect or not.
 func (g *Gateway) changed(now []configs.File) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if sameFiles(g.tried, now) {
-		return false
+	return !sameFiles(g.tried, now)
+}
+
+// inputs are all files that a configuration is made of, in the order of readInputs.
+func (l *Loaded) inputs() []configs.File {
+	return slices.Concat(l.Inputs, readAll(l.Config.certificatePaths()))
+}
+
+func (c *Config) certificatePaths() []string {
+	if !c.TLS.Certificate.Set {
+		return nil
 	}
-	g.tried = now
-	return !sameFiles(g.loaded.Inputs, now)
+	return []string{c.path(c.TLS.Certificate.V), c.path(c.TLS.Key.V)}
 }
 
 // watchFolders watches the folders that hold the files: editors replace files, and a watch on a file would go with the old one.
@@ -129,16 +138,14 @@ func (g *Gateway) inputPaths() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	cfg := g.loaded.Config
-	paths := []string{g.path, cfg.path(cfg.Accounts), cfg.path(cfg.Delegations)}
-	if cfg.TLS.Certificate.Set {
-		paths = append(paths, cfg.path(cfg.TLS.Certificate.V), cfg.path(cfg.TLS.Key.V))
-	}
-	return paths
+	return append([]string{g.path, cfg.path(cfg.Accounts), cfg.path(cfg.Delegations)}, cfg.certificatePaths()...)
 }
 
-func (g *Gateway) readInputs() []configs.File {
+func (g *Gateway) readInputs() []configs.File { return readAll(g.inputPaths()) }
+
+func readAll(paths []string) []configs.File {
 	var all []configs.File
-	for _, path := range g.inputPaths() {
+	for _, path := range paths {
 		files, _ := configs.ReadFiles(path) // what cannot be read is the reload's to report
 		all = append(all, files...)
 	}
