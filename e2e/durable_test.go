@@ -132,3 +132,81 @@ func verifyOnce(t *testing.T, d *daemon, l *ledger) {
 		c.ok("EXPUNGE")
 	}
 }
+
+// movedMessages is how many TestKillDuringMove has to move: more than it can before the daemon is killed.
+const movedMessages = 300
+
+// TestKillDuringMove: a message that moves between accounts when the daemon is killed is never lost. The one on its way may be left in
+// both mailboxes, for it leaves the first only after it is safe in the second; no other is.
+func TestKillDuringMove(t *testing.T) {
+	d := startDemo(t)
+	from, to := shared(urgences, "INBOX"), shared(secretariat, "INBOX")
+	c := login(t, d, claire)
+	for i := range movedMessages {
+		if a := c.append(from, "", message(fmt.Sprintf("v%d@test", i), "En route", 2_000)); a.status != "OK" {
+			t.Fatal(a)
+		}
+	}
+	c.ok("SELECT %q", from)
+	uids := c.uids(`SUBJECT "En route"`)
+	moved := make(chan struct{}, len(uids)) // something for each move that is answered OK
+	go func() {
+		defer close(moved)
+		c.moveUntilCut(uids, to, moved)
+	}()
+	answered := 0
+	for range 1 + rand.IntN(movedMessages/3) {
+		<-moved
+		answered++
+	}
+	<-time.After(time.Duration(rand.Int64N(int64(10 * time.Millisecond)))) // into the middle of one
+	d.kill()
+	for range moved {
+		answered++
+	}
+	d.serve()
+
+	c = login(t, d, claire)
+	places := make(map[string]int)
+	for _, folder := range []string{from, to} {
+		c.ok("EXAMINE %q", folder)
+		for _, line := range c.ok(`UID FETCH 1:* (BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])`).untagged {
+			if _, after, ok := strings.Cut(line, "<v"); ok {
+				places[after]++
+			}
+		}
+	}
+	twice := 0
+	for _, n := range places {
+		twice += n - 1
+	}
+	t.Logf("%d moves answered, %d messages there, %d twice", answered, len(places), twice)
+	if len(places) != movedMessages || twice > 1 {
+		t.Errorf("%d messages of %d are there, %d twice; want all, and one twice at most", len(places), movedMessages, twice)
+	}
+	if answered == movedMessages {
+		t.Error("every move was answered: the kill fell on none")
+	}
+}
+
+// moveUntilCut moves messages one by one until the connection ends.
+func (c *client) moveUntilCut(uids []string, to string, moved chan<- struct{}) {
+	for i, uid := range uids {
+		if c.write(fmt.Sprintf("m%d UID MOVE %s %q\r\n", i, uid, to)) != nil {
+			return
+		}
+		for {
+			line, err := c.read(replyTimeout)
+			if err != nil {
+				return
+			}
+			if rest, ok := strings.CutPrefix(line, fmt.Sprintf("m%d ", i)); ok {
+				if !strings.HasPrefix(rest, "OK ") {
+					c.t.Errorf("MOVE: %s", line)
+				}
+				moved <- struct{}{}
+				break
+			}
+		}
+	}
+}
