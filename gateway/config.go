@@ -231,6 +231,14 @@ func (c *Config) frozen(next *Config) string {
 		return "store"
 	case !slices.Equal(c.Listen.IMAP, next.Listen.IMAP), !slices.Equal(c.Listen.IMAPS, next.Listen.IMAPS), !slices.Equal(c.Listen.Metrics, next.Listen.Metrics):
 		return "listen"
+	case c.TLS.Certificate.Set != next.TLS.Certificate.Set:
+		return "tls" // whether there is any: STARTTLS is offered or not; another certificate is taken
+	case c.Authentication != next.Authentication:
+		return "authentication"
+	case !slices.Equal(c.mailstoreNames(), next.mailstoreNames()):
+		return "mailstores"
+	case c.Log.Level.V != next.Log.Level.V, c.Log.Format.V != next.Log.Format.V:
+		return "log"
 	case c.IMAP != next.IMAP:
 		// Positions move when other lines do: only the values count.
 		a, b := c.IMAP, next.IMAP

@@ -64,6 +64,27 @@ func TestWithdrawal(t *testing.T) {
 	}
 }
 
+// TestReloadOnChangeBack: a file is put back to what an earlier change had put into effect, right after a reload by command.
+func TestReloadOnChangeBack(t *testing.T) {
+	g := gatewaytest.Start(t, nil, noemie)
+	with := g.Read("delegations.yaml")
+	without := strings.Replace(with, noemiesLine, "", 1)
+	c := login(t, g, noemie)
+	g.Write("delegations.yaml", without)
+	<-c.Closed()
+	g.Write("delegations.yaml", with)
+	if err := g.Call(gateway.OpReload, gateway.ReloadArgs{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	c = login(t, g, noemie)
+	g.Write("delegations.yaml", without)
+	select {
+	case <-c.Closed():
+	case <-time.After(20 * time.Second):
+		t.Error("the second withdrawal was missed")
+	}
+}
+
 // guarded holds reloads that remove two delegations of the demo's five.
 const guarded = gatewaytest.Balorg + "limits: {guard_at_least: 2}\n"
 

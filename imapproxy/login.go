@@ -150,7 +150,7 @@ func (s *session) refuseLogin(cmd *wire.Command, req auth.Request, err error) er
 		record.Person, record.Mailbox = party(refusal.Person), party(refusal.Mailbox)
 		record.Reason = refusal.Reason.Text
 		record.Answer = "NO [AUTHENTICATIONFAILED]"
-		s.log.Warn("login refused", slog.String("protocol", "imap"), slog.Any("client", s.client.Addr()), slog.String("reason", string(refusal.Reason.Code)))
+		s.log.Warn("login refused", slog.String("protocol", "imap"), slog.String("reason", string(refusal.Reason.Code)))
 	case errors.Is(err, auth.ErrTemporary):
 		s.p.metrics.logins.WithLabelValues("temporary").Inc()
 		record.Answer = "NO [UNAVAILABLE]"

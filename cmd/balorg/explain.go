@@ -39,8 +39,13 @@ a running daemon.`,
 				*a.into = address
 			}
 			allowed := true
+			asJSON := f.json
+			f.json = false
 			err := call(ctx, e, f, gateway.OpExplain, q, func(w io.Writer, x policy.Explanation) error {
 				allowed = x.Allowed()
+				if asJSON {
+					return printJSON(w, x)
+				}
 				return x.WriteText(w)
 			})
 			if err == nil && !allowed {
