@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"balorg/configs"
+	"balorg/mail"
 	"balorg/policy"
 	"balorg/policy/auth"
 )
@@ -17,7 +18,7 @@ import (
 // Config is balorg.yaml. Each section belongs to the package that uses it; the zero value of every key means its default, and
 // configs/balorg.yaml describes them all.
 type Config struct {
-	Hostname       string                `yaml:"hostname"`
+	Hostname       configs.Value[string] `yaml:"hostname"`
 	State          string                `yaml:"state"`
 	Store          StoreConfig           `yaml:"store"`
 	Listen         ListenConfig          `yaml:"listen"`
@@ -162,6 +163,11 @@ func (c *Config) check() configs.Problems {
 	}
 	oneOf(&problems, c.IMAP.FolderNames, "fr", "en")
 	oneOf(&problems, c.Language, "fr", "en")
+	if name := c.Hostname; name.Set && name.V != "localhost" {
+		if _, err := mail.ParseDomain(name.V); err != nil {
+			problems.Add(name.Pos, "a full name such as mail.example.org", "%v", err)
+		}
+	}
 	oneOf(&problems, c.Log.Format, "text", "json")
 	if p := c.IMAP.SharedPrefix; p.Set && !validPrefix(p.V) {
 		problems.Add(p.Pos, "a word of letters, digits and hyphens, such as Comptes", "%q cannot be the folder of shared mailboxes", p.V)
@@ -181,8 +187,13 @@ func (c *Config) checkTLS() configs.Problems {
 		problems.Add(c.pos, "tls: {certificate: cert.pem, key: key.pem}", "a certificate and its key are needed: nobody logs in without TLS")
 		return problems
 	}
-	if _, err := loadCertificate(c.path(c.TLS.Certificate.V), c.path(c.TLS.Key.V)); err != nil {
+	cert, err := loadCertificate(c.path(c.TLS.Certificate.V), c.path(c.TLS.Key.V))
+	if err != nil {
 		problems.Add(c.TLS.Certificate.Pos, "", "%v", err)
+		return problems
+	}
+	if name := c.Hostname; name.Set && cert.Leaf.VerifyHostname(name.V) != nil {
+		problems.Warn(name.Pos, "clients that connect to it will not trust it", "the certificate does not name %s", name.V)
 	}
 	return problems
 }
@@ -227,6 +238,8 @@ func (c *Config) frozen(next *Config) string {
 	switch {
 	case c.StateDir() != next.StateDir():
 		return "state"
+	case c.Hostname.V != next.Hostname.V:
+		return "hostname"
 	case c.Store != next.Store:
 		return "store"
 	case !slices.Equal(c.Listen.IMAP, next.Listen.IMAP), !slices.Equal(c.Listen.IMAPS, next.Listen.IMAPS), !slices.Equal(c.Listen.Metrics, next.Listen.Metrics):

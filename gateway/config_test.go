@@ -60,7 +60,8 @@ func problemsOf(path string) []string {
 
 // TestExampleHoldsTheDefaults: what the annotated example says of each key is what the daemon does without it.
 func TestExampleHoldsTheDefaults(t *testing.T) {
-	text := strings.ReplaceAll(example(t, "balorg.yaml"), "/etc/balorg/", "")
+	// The certificate of the test names localhost.
+	text := strings.NewReplacer("/etc/balorg/", "", "mail.clinique-des-sapins.fr", "localhost").Replace(example(t, "balorg.yaml"))
 	path := folder(t, map[string]string{
 		"balorg.yaml": text, "accounts.yaml": example(t, "accounts.yaml"), "delegations.yaml": example(t, "delegations.yaml"),
 	})
@@ -126,7 +127,8 @@ func TestProblems(t *testing.T) {
 		want         []string
 	}{
 		{"good", secured, nil},
-		{"no TLS, nobody listens", "hostname: x\n", nil},
+		{"a name that is none", secured + "hostname: mail\n", []string{`balorg.yaml:3:11: domain "mail" is not a full domain name (hint: a full name such as mail.example.org)`, `balorg.yaml:3:11: warning: the certificate does not name mail (hint: clients that connect to it will not trust it)`}},
+		{"no TLS, nobody listens", "hostname: mail.x.fr\n", nil},
 		{
 			"unknown keys, at any depth, all at once", secured + "hostnam: x\nimap:\n  shared_prefi: Comptes\n  max_message: much\n",
 			[]string{
@@ -205,6 +207,7 @@ func TestFrozen(t *testing.T) {
 		{"nothing", "", "", ""},
 		{"lines that move", base, "# a comment\n" + base, ""},
 		{"state", "state: s", "state: t", "state"},
+		{"hostname", base, base + "hostname: localhost\n", "hostname"},
 		{"store", "64MB", "65MB", "store"},
 		{"an address", "127.0.0.1:0", "127.0.0.1:1", "listen"},
 		{"one address more", `"127.0.0.1:0"`, `["127.0.0.1:0", "127.0.0.1:1"]`, "listen"},

@@ -108,7 +108,7 @@ func New(opt Options) (g *Gateway, err error) {
 	g.proxy = imapproxy.New(imapproxy.Options{
 		Snapshot: g.snapshot.Load, Auth: g.auth, Stores: g.mailstores(cfg), Trace: g.st.trace, Sessions: &g.sessions,
 		Subscriptions: g.st.subscriptions, TLS: g.tlsConfig(cfg), Logger: g.log, Metrics: g.reg,
-		SharedPrefix: cfg.IMAP.SharedPrefix.V, MaxMessage: int64(cfg.IMAP.MaxMessage), MaxCompressed: cfg.IMAP.MaxCompressed,
+		Hostname: cfg.Hostname.V, SharedPrefix: cfg.IMAP.SharedPrefix.V, MaxMessage: int64(cfg.IMAP.MaxMessage), MaxCompressed: cfg.IMAP.MaxCompressed,
 		IdleTimeout: cfg.IMAP.IdleTimeout, InsecureLogin: cfg.IMAP.InsecureLogin,
 	})
 	if err := g.listen(cfg); err != nil {

@@ -80,6 +80,7 @@ type Options struct {
 	Logger        *slog.Logger
 	Metrics       prometheus.Registerer
 
+	Hostname      string        // stands in the greeting; "" means balorg
 	SharedPrefix  string        // folder that holds the other mailboxes; "" means Comptes
 	MaxMessage    int64         // octets of a message that may be appended; 0 means 100 MB
 	MaxCompressed int           // sessions that may use COMPRESS at a time, since each costs memory; 0 means 200
@@ -108,6 +109,9 @@ type Proxy struct {
 
 // New makes a proxy.
 func New(opt Options) *Proxy {
+	if opt.Hostname == "" {
+		opt.Hostname = "balorg"
+	}
 	if opt.SharedPrefix == "" {
 		opt.SharedPrefix = defaultPrefix
 	}

@@ -94,7 +94,7 @@ func (s *session) serve() {
 	stop := context.AfterFunc(s.ctx, func() { s.end("Server is shutting down", nil) })
 	defer stop()
 	defer s.fence()
-	s.out.printf("* OK [CAPABILITY %s] balorg ready\r\n", s.capabilities())
+	s.out.printf("* OK [CAPABILITY %s] %s ready\r\n", s.capabilities(), s.p.opt.Hostname)
 	for !s.done {
 		if !s.in.Buffered() {
 			if err := s.flush(); err != nil {
