@@ -84,7 +84,7 @@ type Options struct {
 	SharedPrefix  string        // folder that holds the other mailboxes; "" means Comptes
 	MaxMessage    int64         // octets of a message that may be appended; 0 means 100 MB
 	MaxCompressed int           // sessions that may use COMPRESS at a time, since each costs memory; 0 means 200
-	IdleTimeout   time.Duration // 0 means 31 minutes
+	IdleTimeout   time.Duration // 0 means 30 minutes
 	InsecureLogin bool          // allow log-in before TLS
 }
 
@@ -189,7 +189,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 const (
 	handshakeTimeout = 30 * time.Second
 	preLoginTimeout  = 3 * time.Minute
-	defaultIdle      = 31 * time.Minute
+	defaultIdle      = 30 * time.Minute
 	writeTimeout     = 5 * time.Minute // for one write: a client that takes nothing for that long is gone
 	byeTimeout       = time.Second     // for the last word
 )
