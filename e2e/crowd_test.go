@@ -32,7 +32,7 @@ type seen struct {
 
 var (
 	countLine = regexp.MustCompile(`^\* (\d+) (EXISTS|EXPUNGE)$`)
-	fetchLine = regexp.MustCompile(`^\* (\d+) FETCH \((.*)\)$`)
+	fetchLine = regexp.MustCompile(`(?s)^\* (\d+) FETCH \((.*)\)$`)
 	uidItem   = regexp.MustCompile(`UID (\d+)`)
 	flagsItem = regexp.MustCompile(`FLAGS \(([^)]*)\)`)
 )
