@@ -138,6 +138,11 @@ func Load(path string) (*Loaded, configs.Problems) {
 	return &Loaded{cfg, roster, slices.Concat(files, accounts, delegations)}, problems.Sorted()
 }
 
+// brokenConfig tells whether an error is in balorg.yaml itself.
+func (l *Loaded) brokenConfig(problems configs.Problems) bool {
+	return slices.ContainsFunc(problems, func(p configs.Problem) bool { return !p.Warning && p.Pos.File == l.Config.file })
+}
+
 func (c *Config) applyDefaults() {
 	c.State = cmp.Or(c.State, defaultState)
 	c.Store.MinFree = cmp.Or(c.Store.MinFree, defaultMinFree)

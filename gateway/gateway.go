@@ -99,10 +99,11 @@ func New(opt Options) (g *Gateway, err error) {
 		return nil, err
 	}
 	g.onStop(g.st.close)
-	snap, err := g.st.snapshot(context.Background(), loaded, time.Now())
+	snap, held, err := g.st.snapshot(context.Background(), loaded, time.Now(), false)
 	if err != nil {
 		return nil, err
 	}
+	g.tellHeld(held)
 	g.snapshot.Store(snap)
 	g.auth = auth.New(auth.Options{Config: cfg.Authentication, Snapshot: g.snapshot.Load, Passwords: g.st.settings})
 	g.proxy = imapproxy.New(imapproxy.Options{

@@ -96,7 +96,7 @@ func (g *Gateway) operations() map[string]control.Op {
 func (g *Gateway) refresh(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	snap, err := g.st.snapshot(ctx, g.loaded, time.Now())
+	snap, _, err := g.st.snapshot(ctx, g.loaded, time.Now(), false)
 	if err != nil {
 		return err
 	}
@@ -320,16 +320,29 @@ func Connect(ctx context.Context, configPath string) (control.Caller, error) {
 	if err == nil || !errors.Is(err, control.ErrNoDaemon) {
 		return caller, err
 	}
-	if err := problems.Err(); err != nil {
-		return nil, err
+	// A mistake in the accounts or delegations stops what depends on them, not a look at the state or the trace.
+	broken := problems.Err()
+	if broken != nil && loaded.brokenConfig(problems) {
+		return nil, broken
 	}
 	st, err := openState(loaded.Config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
-	look := func(ctx context.Context) (*policy.Snapshot, error) { return st.look(ctx, loaded, time.Now()) }
+	look := func(ctx context.Context) (*policy.Snapshot, error) {
+		if broken != nil {
+			return nil, broken
+		}
+		return st.look(ctx, loaded, time.Now())
+	}
 	ops := st.operations(admin{
-		snapshot: func(ctx context.Context) (*policy.Snapshot, error) { return st.snapshot(ctx, loaded, time.Now()) },
+		snapshot: func(ctx context.Context) (*policy.Snapshot, error) {
+			if broken != nil {
+				return nil, broken
+			}
+			snap, _, err := st.snapshot(ctx, loaded, time.Now(), false)
+			return snap, err
+		},
 		auth: auth.New(auth.Options{
 			Config: loaded.Config.Authentication, Passwords: st.settings,
 			Snapshot: func() *policy.Snapshot {

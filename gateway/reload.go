@@ -55,14 +55,24 @@ func (g *Gateway) apply(ctx context.Context, next *Loaded, problems configs.Prob
 	if err := g.loadCertificate(next.Config); err != nil {
 		return err
 	}
-	snap, err := g.st.snapshot(ctx, next, time.Now())
+	snap, held, err := g.st.snapshot(ctx, next, time.Now(), force)
 	if err != nil {
 		return err
 	}
-	g.metrics.reloadHeld.Set(0)
+	g.tellHeld(held)
 	g.loaded = next
 	g.swap(snap)
 	return nil
+}
+
+// tellHeld raises or ends the alarm that accounts are missing from the files, and not parked for want of --force.
+func (g *Gateway) tellHeld(held int) {
+	if held == 0 {
+		g.metrics.reloadHeld.Set(0)
+		return
+	}
+	g.metrics.reloadHeld.Set(1)
+	g.log.Error("many accounts are missing from the files; their mail stays as it is until balorg reload --force", slog.Int("accounts", held))
 }
 
 // watchFiles reloads when one of the configuration's files changes.

@@ -95,14 +95,23 @@ func (st *state) writable() error {
 }
 
 // snapshot reconciles the identities with a roster, durably, and makes the snapshot of both. It writes only what has changed: a
-// daemon whose disk is full can start, so that mail can be removed.
-func (st *state) snapshot(ctx context.Context, l *Loaded, now time.Time) (*policy.Snapshot, error) {
+// daemon whose disk is full can start, so that mail can be removed. Unless forced, it parks no more accounts at once than a
+// reload may remove, and answers how many it held back: files cut short before a start close nobody's account.
+func (st *state) snapshot(ctx context.Context, l *Loaded, now time.Time, force bool) (snap *policy.Snapshot, held int, err error) {
 	known, err := st.identities(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	if len(policy.Reconcile(known, l.Roster, now, l.Config.Limits.Park())) == 0 {
-		return st.build(ctx, l, known)
+	reconcile := func() []policy.Identity {
+		changes := policy.Reconcile(known, l.Roster, now, l.Config.Limits.Park())
+		if !force {
+			changes, held = l.Config.Limits.Hold(known, changes)
+		}
+		return changes
+	}
+	if len(reconcile()) == 0 {
+		snap, err := st.build(ctx, l, known)
+		return snap, held, err
 	}
 	err = st.db.Update(ctx, func(tx store.Writer) error {
 		kept, err := identity.All(tx)
@@ -110,7 +119,7 @@ func (st *state) snapshot(ctx context.Context, l *Loaded, now time.Time) (*polic
 			return err
 		}
 		known = policyIdentities(kept)
-		changes := policy.Reconcile(known, l.Roster, now, l.Config.Limits.Park())
+		changes := reconcile()
 		for _, c := range changes {
 			if err := identity.Put(tx, identity.Identity{ID: c.ID, Address: c.Address, State: string(c.State), Since: c.Since}); err != nil {
 				return err
@@ -120,9 +129,10 @@ func (st *state) snapshot(ctx context.Context, l *Loaded, now time.Time) (*polic
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("matching accounts with their identities: %w", err)
+		return nil, 0, fmt.Errorf("matching accounts with their identities: %w", err)
 	}
-	return st.build(ctx, l, known)
+	snap, err = st.build(ctx, l, known)
+	return snap, held, err
 }
 
 // look makes a snapshot without writing anything: for questions.

@@ -63,7 +63,7 @@ func demoFolder(t *testing.T) (all, without *Loaded) {
 
 func snapshotOf(t *testing.T, st *state, l *Loaded, now time.Time) *policy.Snapshot {
 	t.Helper()
-	snap, err := st.snapshot(t.Context(), l, now)
+	snap, _, err := st.snapshot(t.Context(), l, now, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,30 @@ type Config struct {
 // Park is how long the mail of a removed account is kept.
 func (c Config) Park() time.Duration { return cmp.Or(c.KeepRemoved, DefaultPark) }
 
+// Hold takes out of changes, as Reconcile made them, those that park an account, when they are so many that the files look cut
+// short, and answers how many. Nobody can log in to an account that is not in the files either way; but a parked one that
+// comes back stays closed until an administrator speaks for it, which nobody wants to do for half a hospital.
+func (c Config) Hold(known, changes []Identity) (kept []Identity, held int) {
+	inUse := 0
+	for _, i := range known {
+		if i.State == IdentityLive || i.State == IdentityClosed {
+			inUse++
+		}
+	}
+	for _, i := range changes {
+		if i.State == IdentityParked {
+			held++
+			continue
+		}
+		kept = append(kept, i)
+	}
+	share, atLeast := cmp.Or(c.GuardShare, DefaultGuardShare), cmp.Or(c.GuardAtLeast, DefaultGuardAtLeast)
+	if held < atLeast || float64(held) <= share*float64(inUse) {
+		return changes, 0
+	}
+	return kept, held
+}
+
 // Guard is the function Guard with the configured shares.
 func (c Config) Guard(old, new *Roster) error {
 	return Guard(old, new, cmp.Or(c.GuardShare, DefaultGuardShare), cmp.Or(c.GuardAtLeast, DefaultGuardAtLeast))
