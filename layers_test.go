@@ -51,9 +51,6 @@ var owners = map[string][]string{
 	"golang.org/x/net/idna":           {"mail"},
 	"golang.org/x/text":               {"imapproxy", "store", "mail", "policy"},
 	"golang.org/x/sys":                {"store", "gateway", "cmd", "e2e", "bench"},
-	"golang.org/x/sync":               {"gateway", "store"},
-	"golang.org/x/net/html":           {"gateway"},
-	"github.com/emersion/go-message":  {"imapproxy", "smtp", "e2e"},
 	"github.com/pkg/errors":           nil,
 	"gopkg.in/yaml.v3":                nil,
 }
