@@ -144,6 +144,7 @@ func (s *session) logIn(cmd *wire.Command, req auth.Request) error {
 func (s *session) refuseLogin(cmd *wire.Command, req auth.Request, err error) error {
 	record := audit.Record{Action: audit.Refusal, Request: cmd.Name}
 	var refusal *auth.Refusal
+	var unavailable *auth.Unavailable
 	switch {
 	case errors.As(err, &refusal):
 		s.p.metrics.logins.WithLabelValues("refused").Inc()
@@ -151,6 +152,9 @@ func (s *session) refuseLogin(cmd *wire.Command, req auth.Request, err error) er
 		record.Reason = refusal.Reason.Text
 		record.Answer = "NO [AUTHENTICATIONFAILED]"
 		s.log.Warn("login refused", slog.String("protocol", "imap"), slog.String("reason", string(refusal.Reason.Code)))
+	case errors.As(err, &unavailable):
+		record.Person, record.Reason = party(unavailable.Person), unavailable.Reason.Text
+		fallthrough
 	case errors.Is(err, auth.ErrTemporary):
 		s.p.metrics.logins.WithLabelValues("temporary").Inc()
 		record.Answer = "NO [UNAVAILABLE]"

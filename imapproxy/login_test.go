@@ -1,6 +1,7 @@
 package imapproxy
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"balorg/policy"
+	"balorg/policy/auth"
 	"balorg/store/audit"
 )
 
@@ -105,6 +108,24 @@ func TestRefusals(t *testing.T) {
 	}
 	if got := c.until("* BYE"); len(got) != 1 {
 		t.Errorf("after %d failures: %q", maxFailures, got)
+	}
+}
+
+// busyAuth is an authenticator that has no time.
+type busyAuth struct{}
+
+func (busyAuth) Authenticate(context.Context, auth.Request) (auth.Result, error) {
+	return auth.Result{}, &auth.Unavailable{Reason: policy.Reason{Text: "too many failures lately"}}
+}
+
+// TestTemporaryRefusal: what is not the client's fault is told as such, for clients forget a password that is refused; the trace
+// has the reason.
+func TestTemporaryRefusal(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.Auth = busyAuth{} })
+	f.dial().no("LOGIN "+noemie+" ok", "NO [UNAVAILABLE]")
+	got := f.records(audit.Refusal)
+	if len(got) != 1 || got[0].Reason != "too many failures lately" || got[0].Answer != "NO [UNAVAILABLE]" {
+		t.Errorf("the trace: %+v", got)
 	}
 }
 

@@ -66,12 +66,13 @@ func Listen(state string, ops map[string]Op) (*Server, error) {
 	path := filepath.Join(state, "control.sock")
 	s := &Server{}
 	if len(path) > maxSocketPath {
-		dir, err := os.MkdirTemp("", "balorg-")
+		pointer := filepath.Join(state, "control.path")
+		removeFormer(pointer)
+		dir, err := os.MkdirTemp("", tempPrefix)
 		if err != nil {
 			return nil, fmt.Errorf("making a folder for the control socket: %w", err)
 		}
 		path = filepath.Join(dir, "control.sock")
-		pointer := filepath.Join(state, "control.path")
 		if err := os.WriteFile(pointer, []byte(path), 0o600); err != nil {
 			return nil, fmt.Errorf("naming the control socket: %w", err)
 		}
@@ -92,6 +93,19 @@ func Listen(state string, ops map[string]Op) (*Server, error) {
 	s.paths = append([]string{path}, s.paths...)
 	s.http = &http.Server{Handler: handler(ops), ReadHeaderTimeout: headerTimeout}
 	return s, nil
+}
+
+const tempPrefix = "balorg-control-"
+
+// removeFormer removes the folder that a daemon which died has left its socket in.
+func removeFormer(pointer string) {
+	path, err := os.ReadFile(pointer)
+	if err != nil {
+		return
+	}
+	if dir := filepath.Dir(string(path)); strings.HasPrefix(filepath.Base(dir), tempPrefix) && filepath.Dir(dir) == filepath.Clean(os.TempDir()) {
+		os.RemoveAll(dir) //nolint:errcheck // it is in nobody's way
+	}
 }
 
 // Serve answers until Close.
