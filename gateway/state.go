@@ -120,10 +120,8 @@ func (st *state) snapshot(ctx context.Context, l *Loaded, now time.Time, force b
 		}
 		known = policyIdentities(kept)
 		changes := reconcile()
-		for _, c := range changes {
-			if err := identity.Put(tx, identity.Identity{ID: c.ID, Address: c.Address, State: string(c.State), Since: c.Since}); err != nil {
-				return err
-			}
+		if err := putIdentities(tx, changes); err != nil {
+			return err
 		}
 		known = policy.ApplyIdentities(known, changes)
 		return nil
@@ -203,13 +201,17 @@ func (st *state) changeIdentities(ctx context.Context, fn func(known []policy.Id
 		if err != nil {
 			return err
 		}
-		for _, c := range changes {
-			if err := identity.Put(tx, identity.Identity{ID: c.ID, Address: c.Address, State: string(c.State), Since: c.Since}); err != nil {
-				return err
-			}
-		}
-		return nil
+		return putIdentities(tx, changes)
 	})
+}
+
+func putIdentities(tx store.Writer, changes []policy.Identity) error {
+	for _, c := range changes {
+		if err := identity.Put(tx, identity.Identity{ID: c.ID, Address: c.Address, State: string(c.State), Since: c.Since}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // removeExpired deletes everything of accounts whose time in parking is over. The identity goes last, so that an interrupted
