@@ -11,29 +11,21 @@ import (
 // mailbox, and are the administrators' to change.
 
 func (s *session) myRights(cmd *wire.Command) error {
-	name, err := soleMailbox(cmd)
+	at, err := s.soleExisting(cmd)
 	if err != nil {
 		return err
 	}
-	at, err := s.locateExisting(cmd, name)
-	if err != nil {
-		return err
-	}
-	s.out.printf("* MYRIGHTS %s %s\r\n", wire.AppendAString(nil, name), at.access.Rights.Virtual())
+	s.out.printf("* MYRIGHTS %s %s\r\n", wire.AppendAString(nil, at.name), at.access.Rights.Virtual())
 	return nil
 }
 
 // getACL answers the caller's own entry only: who else opens the mailbox would give a red-listed person away.
 func (s *session) getACL(cmd *wire.Command) error {
-	name, err := soleMailbox(cmd)
+	at, err := s.soleExisting(cmd)
 	if err != nil {
 		return err
 	}
-	at, err := s.locateExisting(cmd, name)
-	if err != nil {
-		return err
-	}
-	s.out.printf("* ACL %s %s %s\r\n", wire.AppendAString(nil, name), wire.AppendAString(nil, string(s.person.Address)), at.access.Rights.Virtual())
+	s.out.printf("* ACL %s %s %s\r\n", wire.AppendAString(nil, at.name), wire.AppendAString(nil, string(s.person.Address)), at.access.Rights.Virtual())
 	return nil
 }
 
@@ -82,6 +74,15 @@ func (s *session) refuseACL(cmd *wire.Command) error {
 	}
 	return s.refused(cmd, party(at.account), policy.Reason{Text: "delegations are changed in the administrators' files"},
 		no("NOPERM", "Delegations are managed by the administrators"))
+}
+
+// soleExisting locates the one folder that a command names and that must be there.
+func (s *session) soleExisting(cmd *wire.Command) (place, error) {
+	name, err := soleMailbox(cmd)
+	if err != nil {
+		return place{}, err
+	}
+	return s.locateExisting(cmd, name)
 }
 
 // locateExisting is locate for a folder that must be there.

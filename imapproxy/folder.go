@@ -27,20 +27,12 @@ func (s *session) locateNew(cmd *wire.Command, name string) (place, error) {
 	if name == s.p.opt.SharedPrefix {
 		return place{}, no("CANNOT", "This name is taken by the shared mailboxes")
 	}
-	at, err := s.locate(cmd, name, needs("CREATE"))
-	if err != nil {
-		return place{}, err
-	}
-	return at, nil
+	return s.locate(cmd, name, needs("CREATE"))
 }
 
 // deleteFolder answers DELETE.
 func (s *session) deleteFolder(cmd *wire.Command) error {
-	name, err := soleMailbox(cmd)
-	if err != nil {
-		return err
-	}
-	at, err := s.locate(cmd, name, needs(cmd.Name))
+	at, err := s.locateSole(cmd, needs(cmd.Name))
 	if err != nil {
 		return err
 	}
@@ -101,6 +93,15 @@ func (s *session) onFolder(at place, verb string, folders ...string) error {
 	return storeAnswer(r)
 }
 
+// locateSole is locate for the one mailbox that a command names.
+func (s *session) locateSole(cmd *wire.Command, rights policy.Right) (place, error) {
+	name, err := soleMailbox(cmd)
+	if err != nil {
+		return place{}, err
+	}
+	return s.locate(cmd, name, rights)
+}
+
 func soleMailbox(cmd *wire.Command) (string, error) {
 	p := wire.NewParser(cmd.Args)
 	name, err := p.Mailbox()
@@ -112,11 +113,7 @@ func soleMailbox(cmd *wire.Command) (string, error) {
 
 // subscribe answers SUBSCRIBE and UNSUBSCRIBE: each person's own choice, kept by us.
 func (s *session) subscribe(cmd *wire.Command) error {
-	name, err := soleMailbox(cmd)
-	if err != nil {
-		return err
-	}
-	at, err := s.locate(cmd, name, policy.Lookup)
+	at, err := s.locateSole(cmd, policy.Lookup)
 	if err != nil {
 		return err
 	}

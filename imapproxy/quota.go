@@ -19,11 +19,7 @@ func (s *session) quotaRoot(account *policy.Account, root string) string {
 
 // getQuotaRoot answers GETQUOTAROOT.
 func (s *session) getQuotaRoot(cmd *wire.Command) error {
-	name, err := soleMailbox(cmd)
-	if err != nil {
-		return err
-	}
-	at, err := s.locate(cmd, name, needs(cmd.Name))
+	at, err := s.locateSole(cmd, needs(cmd.Name))
 	if err != nil {
 		return err
 	}
