@@ -303,13 +303,11 @@ func (s *session) access(account mail.AccountID) (policy.Access, bool) {
 // that the person may open it.
 func (s *session) upstream(account *policy.Account) (*upstream, error) {
 	if u := s.ups[account.ID]; u != nil {
-		select {
-		case <-u.ended:
-			s.forget(u)
-		default:
+		if u.usable() {
 			u.used = time.Now()
 			return u, nil
 		}
+		s.forget(u)
 	}
 	u, err := openUpstream(s.ctx, s, account)
 	if err != nil {

@@ -39,6 +39,7 @@ type upstream struct {
 	caps    map[string]bool
 	tags    int
 	used    time.Time // when a command last needed it; the session's goroutine only
+	broken  bool      // a write has failed, which its reader may not have noticed yet; the session's goroutine only
 
 	// selection is what this connection has selected for the client; nil: nothing of what it says untagged is relayed.
 	selection atomic.Pointer[selection]
@@ -168,11 +169,15 @@ func (u *upstream) start(ctx context.Context, ex *exchange) error {
 	return nil
 }
 
-func (u *upstream) flush() error {
-	if err := u.out.Flush(); err != nil {
-		return fmt.Errorf("%w: %w", errLost, err)
+func (u *upstream) flush() error { return u.written(u.out.Flush()) }
+
+// written notes a write that has failed.
+func (u *upstream) written(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	u.broken = true
+	return fmt.Errorf("%w: %w", errLost, err)
 }
 
 // drain waits until every command sent has been answered.
@@ -258,10 +263,7 @@ func (u *upstream) writeCommand(ctx context.Context, ex *exchange, command []byt
 		command = rest[size:]
 	}
 	_, err := u.out.WriteString("\r\n")
-	if err != nil {
-		return fmt.Errorf("%w: %w", errLost, err)
-	}
-	return nil
+	return u.written(err)
 }
 
 // awaitProceed flushes and waits for "+". answered, when not nil, ends the wait: the mail store refused.
@@ -279,6 +281,13 @@ func (u *upstream) awaitProceed(ctx context.Context, ex *exchange, answered <-ch
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// usable tells whether commands can still be sent, as far as is known.
+func (u *upstream) usable() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.lost == nil && !u.broken
 }
 
 // close ends the connection and waits for its reader.
