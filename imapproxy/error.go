@@ -56,6 +56,9 @@ var errAnswered = errors.New("answered")
 // errLost is why exchanges with a mail store end when its connection does, or none can be had.
 var errLost = errors.New("no connection to the mail store")
 
+// errFault is why a connection to a mail store ends when reading it met a fault of the program.
+var errFault = errors.New("fault of the program")
+
 // answerTo turns an error into the one answer the client gets.
 func answerTo(err error) (a *answer, internal bool) {
 	var syntax *wire.SyntaxError

@@ -1,8 +1,10 @@
 package imapproxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -17,6 +19,7 @@ type brittleStore struct {
 	mu    sync.Mutex
 	down  mail.Address
 	conns map[mail.Address][]io.Closer
+	wrap  func(mail.Address, io.ReadWriteCloser) io.ReadWriteCloser // nil: nothing comes between
 }
 
 func (b *brittleStore) Open(ctx context.Context, who Who) (io.ReadWriteCloser, error) {
@@ -26,10 +29,14 @@ func (b *brittleStore) Open(ctx context.Context, who Who) (io.ReadWriteCloser, e
 		return nil, errors.New("connection refused by mail7.intern")
 	}
 	conn, err := b.MailStore.Open(ctx, who)
-	if err == nil {
-		b.conns[who.Address] = append(b.conns[who.Address], conn)
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	b.conns[who.Address] = append(b.conns[who.Address], conn)
+	if b.wrap != nil {
+		conn = b.wrap(who.Address, conn)
+	}
+	return conn, nil
 }
 
 // fail takes the store of an account down; "" brings it up again.
@@ -41,6 +48,13 @@ func (b *brittleStore) fail(account mail.Address) {
 		c.Close()
 	}
 	delete(b.conns, account)
+}
+
+// meddle puts wrap around the connections opened from now on.
+func (b *brittleStore) meddle(wrap func(mail.Address, io.ReadWriteCloser) io.ReadWriteCloser) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.wrap = wrap
 }
 
 func newBrittle(t *testing.T) (*fixture, *brittleStore) {
@@ -66,6 +80,9 @@ func TestNoPartialList(t *testing.T) {
 	store.fail("")
 	whole := c.ok(`LIST "" "*"`)
 	store.fail(urgences)
+	if got := c.ok(`LIST "" "*" RETURN (STATUS (MESSAGES))`); len(got) < len(whole) || strings.Contains(strings.Join(got, "\n"), "STATUS Comptes/"+urgences) {
+		t.Errorf("LIST with the status of a store that is down: %q", got)
+	}
 	if again := c.ok(`LIST "" "*"`); strings.Join(again, "\n") != strings.Join(whole, "\n") {
 		t.Errorf("LIST with a store that is down:\n%s\nbefore:\n%s", strings.Join(again, "\n"), strings.Join(whole, "\n"))
 	}
@@ -109,4 +126,114 @@ func TestStoreOfAnotherMailboxLost(t *testing.T) {
 	if got := c.ok("UID SEARCH ALL"); !has(got, "* SEARCH") {
 		t.Errorf("after the move: %q", got)
 	}
+}
+
+// tapped is a connection to a mail store that somebody meddles with.
+type tapped struct {
+	io.ReadWriteCloser
+	read  func([]byte)       // sees what comes
+	write func([]byte) error // sees what goes, first
+}
+
+func (t *tapped) Read(p []byte) (int, error) {
+	n, err := t.ReadWriteCloser.Read(p)
+	if t.read != nil {
+		t.read(p[:n])
+	}
+	return n, err
+}
+
+func (t *tapped) Write(p []byte) (int, error) {
+	if t.write != nil {
+		if err := t.write(p); err != nil {
+			return 0, err
+		}
+	}
+	return t.ReadWriteCloser.Write(p)
+}
+
+// twoInINBOX logs in, with two messages to be moved, the second of which holds "zwei" and is large.
+func twoInINBOX(f *fixture) *client {
+	c := f.login(claire)
+	c.append("INBOX", "eins", "")
+	large := message("zwei") + strings.Repeat("More than any buffer between holds.\r\n", 4000)
+	c.ok(fmt.Sprintf("APPEND INBOX {%d+}\r\n%s", len(large), large))
+	c.ok("SELECT INBOX")
+	return c
+}
+
+// TestTransferDestinationBreaks: a destination that breaks in the middle of a message costs the command, not the session, and no message.
+func TestTransferDestinationBreaks(t *testing.T) {
+	f, store := newBrittle(t)
+	c := twoInINBOX(f)
+	store.meddle(func(account mail.Address, conn io.ReadWriteCloser) io.ReadWriteCloser {
+		if account != urgences {
+			return conn
+		}
+		return &tapped{ReadWriteCloser: conn, write: func(p []byte) error {
+			if bytes.Contains(p, []byte("zwei")) {
+				return errors.New("broken cable")
+			}
+			return nil
+		}}
+	})
+	c.no("MOVE 1:2 Comptes/"+urgences+"/INBOX", "NO [UNAVAILABLE]")
+	if got := c.ok("UID SEARCH ALL"); !has(got, "* SEARCH 1 2") {
+		t.Errorf("in the source after a move that failed: %q", got)
+	}
+	store.meddle(nil)
+	if got := c.ok("STATUS Comptes/" + urgences + "/INBOX (MESSAGES)"); !strings.Contains(got[0], "(MESSAGES 0)") {
+		t.Errorf("in the destination after a move that failed: %q", got)
+	}
+}
+
+// TestTransferWithdrawn: a session that loses the destination in the middle of a message ends, what had come over is removed again, and the
+// source keeps all.
+func TestTransferWithdrawn(t *testing.T) {
+	f, store := newBrittle(t)
+	c := twoInINBOX(f)
+	reached, goOn := make(chan struct{}), make(chan struct{})
+	store.meddle(func(account mail.Address, conn io.ReadWriteCloser) io.ReadWriteCloser {
+		if account != urgences {
+			return conn
+		}
+		return &tapped{ReadWriteCloser: conn, write: func(p []byte) error {
+			if bytes.Contains(p, []byte("zwei")) {
+				close(reached)
+				<-goOn
+			}
+			return nil
+		}}
+	})
+	c.send("m MOVE 1:2 Comptes/" + urgences + "/INBOX\r\n")
+	<-reached
+	store.meddle(nil)
+	f.sessions.End(f.sessions.List()[0].ID, "Enough")
+	close(goOn)
+	c.until("* BYE Enough")
+	c.close()
+	again := f.login(claire)
+	if got := again.ok("STATUS Comptes/" + urgences + "/INBOX (MESSAGES)"); !strings.Contains(got[0], "(MESSAGES 0)") {
+		t.Errorf("in the destination: %q", got)
+	}
+	if got := again.ok("STATUS INBOX (MESSAGES)"); !strings.Contains(got[0], "(MESSAGES 2)") {
+		t.Errorf("in the source: %q", got)
+	}
+}
+
+// TestFaultInReader: a fault of the program while a mail store's responses are read ends that session and no other.
+func TestFaultInReader(t *testing.T) {
+	f, store := newBrittle(t)
+	other := f.login(paul)
+	store.meddle(func(_ mail.Address, conn io.ReadWriteCloser) io.ReadWriteCloser {
+		return &tapped{ReadWriteCloser: conn, read: func(p []byte) {
+			if bytes.Contains(p, []byte("FETCH (")) {
+				panic("a fault")
+			}
+		}}
+	})
+	c := twoInINBOX(f)
+	c.send("f FETCH 1 FLAGS\r\n")
+	c.until("* BYE")
+	other.ok("NOOP")
 }

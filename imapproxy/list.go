@@ -2,6 +2,7 @@ package imapproxy
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -43,18 +44,25 @@ func (s *session) list(cmd *wire.Command) error {
 			continue
 		}
 		wait, err := s.beginStatus(at, l.ReturnStatus)
-		if err != nil {
+		if s.mustKnow(err) {
 			return err
 		}
-		waits = append(waits, wait)
+		if err == nil {
+			waits = append(waits, wait)
+		}
 	}
 	for _, wait := range waits {
-		// RFC 5819, 2: a STATUS that fails is left out.
-		if _, err := wait(); err != nil {
+		if _, err := wait(); s.mustKnow(err) {
 			return err
 		}
 	}
 	return nil
+}
+
+// mustKnow tells whether err, of the STATUS of a listed folder, fails the LIST. RFC 5819, 2: a STATUS that fails is left out; so is
+// that of a mail store that is down, whose folders are still listed.
+func (s *session) mustKnow(err error) bool {
+	return err != nil && (s.ctx.Err() != nil || !errors.Is(err, errLost))
 }
 
 // allFolders answers the folders of all accounts under the client's names.

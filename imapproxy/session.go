@@ -220,11 +220,16 @@ func (s *session) cut(cause error) {
 // fence keeps a fault in one session from ending the daemon.
 func (s *session) fence() {
 	if v := recover(); v != nil {
-		s.p.metrics.panics.Inc()
-		s.log.Error("session ended by a fault of the program", slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
+		s.fault(v)
 		s.say("Internal error")
 		s.bye()
 	}
+}
+
+// fault counts and logs a panic; it is called where that was recovered from.
+func (s *session) fault(v any) {
+	s.p.metrics.panics.Inc()
+	s.log.Error("session ended by a fault of the program", slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
 }
 
 // close lets go of everything the session holds.

@@ -2,9 +2,12 @@ package imapproxy
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"balorg/imapproxy/wire"
 	"balorg/store/audit"
@@ -23,7 +26,9 @@ func (s *session) transfer(cmd *wire.Command, set string, to place) error {
 	if err != nil {
 		return err
 	}
-	t := &transfer{s: s, src: sel.up, dst: dst, to: to}
+	ctx, stop := s.settling()
+	defer stop()
+	t := &transfer{s: s, ctx: ctx, src: sel.up, dst: dst, to: to}
 	for _, m := range messages {
 		if err := t.one(m); err != nil {
 			return t.fail(sel, cmd, err)
@@ -43,12 +48,31 @@ func (s *session) transfer(cmd *wire.Command, set string, to place) error {
 	if code != "" {
 		s.out.printf("* OK [%s] Moved\r\n", code)
 	}
-	return s.removeMoved(sel, cmd, source)
+	return t.removeMoved(sel, cmd, source)
+}
+
+// settleTime is how long a transfer may go on, once its session is to end, with what would else be left half done.
+const settleTime = 5 * time.Second
+
+// settling is a context for steps that must not be left half done: it ends some time after the session does.
+func (s *session) settling() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
+	stop := context.AfterFunc(s.ctx, func() {
+		timer := time.NewTimer(settleTime)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() { stop(); cancel() }
 }
 
 // transfer is the state of one.
 type transfer struct {
 	s        *session
+	ctx      context.Context //nolint:containedctx // of the steps that must not be left half done
 	src, dst *upstream
 	to       place
 	from     []uint32 // UIDs copied, ascending
@@ -140,14 +164,19 @@ func (t *transfer) one(m transferred) error {
 		if failed != nil || a.refused != nil {
 			return true, nil //nolint:nilerr // the fault is the destination's: the source's reader only skips the message
 		}
-		if err := in.CopyLiteral(t.dst.out); err != nil {
+		sink := &sink{w: t.dst.out}
+		err := in.CopyLiteral(sink)
+		if failed = t.dst.written(sink.err); failed != nil || err != nil {
 			t.dst.conn.Close() //nolint:errcheck // half a message is undone by the end of the connection
-			return true, err
 		}
-		return true, nil
+		return true, err
 	})
 	switch {
 	case err != nil:
+		// The source's reader may be in the midst of the message: nobody else may write to the destination until it has ended.
+		t.dst.conn.Close() //nolint:errcheck // half a message is undone by the end of the connection
+		t.s.forget(t.src)
+		t.s.forget(t.dst)
 		return err
 	case failed != nil:
 		return failed
@@ -158,7 +187,7 @@ func (t *transfer) one(m transferred) error {
 	case a.refused != nil:
 		return storeAnswer(a.refused)
 	}
-	appended, err := a.finish(t.s.ctx)
+	appended, err := a.finish(t.ctx)
 	if err != nil {
 		return err
 	}
@@ -172,35 +201,52 @@ func (t *transfer) one(m transferred) error {
 	return nil
 }
 
+// sink keeps a destination's failure from being taken for the source's: what comes after it is dropped.
+type sink struct {
+	w   io.Writer
+	err error
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	if s.err == nil {
+		_, s.err = s.w.Write(p)
+	}
+	return len(p), nil
+}
+
 // fail removes from the destination what had come over, and answers why.
 func (t *transfer) fail(sel *selection, cmd *wire.Command, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), settleTime)
+	defer cancel()
 	a, _ := answerTo(cause)
 	record := sel.record(audit.Copy, requestText(cmd), wire.FormatNumbers(t.from))
 	record.Answer = a.short()
-	if err := t.s.trace(t.s.ctx, record); err != nil {
+	if err := t.s.trace(ctx, record); err != nil {
 		t.s.log.Error("tracing a transfer that failed", slog.Any("error", err))
 	}
 	if len(t.uids) > 0 {
-		if err := t.undo(); err != nil {
+		if err := t.undo(ctx); err != nil {
 			t.s.log.Error("undoing a transfer that failed: messages stand in both mailboxes", slog.Any("mailbox", t.to.account.Address), slog.Any("uids", wire.FormatNumbers(t.uids)), slog.Any("error", err))
 		}
 	}
 	return cause
 }
 
-func (t *transfer) undo() error {
-	dst, err := t.s.upstream(t.to.account)
+// undo works on a connection of its own: the transfer's may be in the midst of a message, and the person may have lost the
+// mailbox meanwhile.
+func (t *transfer) undo(ctx context.Context) error {
+	dst, err := openUpstream(ctx, t.s, t.to.account)
 	if err != nil {
 		return err
 	}
+	defer dst.close()
 	set := wire.FormatNumbers(t.uids)
 	for _, command := range []string{
 		"SELECT " + string(wire.AppendAString(nil, t.to.folder)),
 		"UID STORE " + set + ` +FLAGS.SILENT (\Deleted)`,
 		"UID EXPUNGE " + set,
-		"UNSELECT",
 	} {
-		r, err := dst.run(t.s.ctx, []byte(command), nil)
+		r, err := dst.run(ctx, []byte(command), nil)
 		if err != nil {
 			return err
 		}
@@ -222,27 +268,27 @@ func (t *transfer) traceCopies(sel *selection, cmd *wire.Command, source string)
 	}
 	record := sel.record(action, requestText(cmd), source)
 	record.Answer = "OK"
-	if err := t.s.trace(t.s.ctx, record); err != nil {
+	if err := t.s.trace(t.ctx, record); err != nil {
 		return err
 	}
-	return t.s.trace(t.s.ctx, audit.Record{
+	return t.s.trace(t.ctx, audit.Record{
 		Action: audit.Append, Mailbox: party(t.to.account), Folder: t.to.folder, UIDValidity: t.validity,
 		UIDs: wire.FormatNumbers(t.uids), Request: cmd.Name, Answer: "OK",
 	})
 }
 
 // removeMoved takes moved messages out of their folder; the client learns of it by the mail store's EXPUNGE responses.
-func (s *session) removeMoved(sel *selection, cmd *wire.Command, set string) error {
+func (t *transfer) removeMoved(sel *selection, cmd *wire.Command, set string) error {
 	if set == "" {
 		return nil
 	}
 	for _, command := range []string{"UID STORE " + set + ` +FLAGS.SILENT (\Deleted)`, "UID EXPUNGE " + set} {
-		r, err := sel.up.run(s.ctx, []byte(command), nil)
+		r, err := sel.up.run(t.ctx, []byte(command), nil)
 		if err != nil {
 			return err
 		}
 		if !r.ok() {
-			s.log.Warn("messages were copied but not removed", slog.Any("command", cmd.Name), slog.Any("answer", r.code))
+			t.s.log.Warn("messages were copied but not removed", slog.Any("command", cmd.Name), slog.Any("answer", r.code))
 			return storeAnswer(r)
 		}
 	}

@@ -300,7 +300,7 @@ func (u *upstream) close() {
 // pump reads responses until the connection ends.
 func (u *upstream) pump() {
 	defer close(u.ended)
-	err := u.read()
+	err := u.fenced(u.read)
 	u.mu.Lock()
 	u.lost = err
 	queue := u.queue
@@ -321,6 +321,17 @@ func (u *upstream) pump() {
 		u.s.p.log.Warn("mail store of the selected mailbox lost", slog.Any("session", u.s.id), slog.Any("mailbox", u.account.Address), slog.Any("error", err))
 		u.s.end("The mailbox's store is not reachable any more", err)
 	}
+}
+
+// fenced keeps a fault in reading one connection from ending the daemon: it ends the connection.
+func (u *upstream) fenced(read func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			u.s.fault(v)
+			err = errFault
+		}
+	}()
+	return read()
 }
 
 func (u *upstream) read() error {
