@@ -23,7 +23,10 @@ func (v *view) Get(key []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read a key: %w", err)
 	}
-	value, err := item.ValueCopy(nil)
+	// The item is of this call alone and, as no value is in the value log, what it holds is a copy already: another one costs as much
+	// as sending it.
+	var value []byte
+	err = item.Value(func(b []byte) error { value = b; return nil })
 	if err != nil {
 		return nil, fmt.Errorf("read a value: %w", err)
 	}

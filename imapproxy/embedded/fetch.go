@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -317,12 +318,15 @@ func (s *session) stream(ctx context.Context, r *body.Reader, off, n int64) erro
 		if ctx.Err() != nil {
 			return errBroken
 		}
-		part := (*buf)[:min(n, bufferSize)]
-		if _, err := r.ReadAt(part, off); err != nil {
+		part, err := r.Octets(*buf, off, int(min(n, bufferSize)))
+		if err != nil {
 			s.log.ErrorContext(ctx, "reading a message", slog.Any("error", err))
 			return errBroken
 		}
-		wire.ReplaceNUL(part)
+		if bytes.IndexByte(part, 0) >= 0 {
+			part = append((*buf)[:0], part...)
+			wire.ReplaceNUL(part)
+		}
 		s.write(part)
 		off, n = off+int64(len(part)), n-int64(len(part))
 	}

@@ -23,6 +23,7 @@ type ring struct {
 	buf      *[]byte // nil while empty
 	start, n int
 	flushed  bool // the reader may have what there is
+	lent     bool // the reader works on a part of buf without the lock
 	closed   bool // nothing more comes
 	broken   bool // nobody reads any more
 
@@ -106,27 +107,90 @@ func (r *ring) read(p []byte, expired <-chan struct{}) (int, error) {
 	}
 }
 
+// copyTo writes the next n octets to w, waiting for them as long as expired lets it, straight from the ring's memory.
+func (r *ring) copyTo(w io.Writer, n int64, expired <-chan struct{}) (written int64, err error) {
+	for written < n {
+		p, ok, err := r.lend(n - written)
+		switch {
+		case err != nil:
+			return written, err
+		case ok:
+			m, err := w.Write(p)
+			r.giveBack(m)
+			written += int64(m)
+			if err != nil {
+				return written, err
+			}
+			continue
+		}
+		select {
+		case <-r.readable:
+		case <-expired:
+			return written, os.ErrDeadlineExceeded
+		}
+	}
+	return written, nil
+}
+
+// has tells whether there is something to read, or why there never will be. The caller holds the lock.
+func (r *ring) has() (bool, error) {
+	switch {
+	case r.broken:
+		return false, io.ErrClosedPipe
+	case r.n == 0 && r.closed:
+		return false, io.EOF
+	}
+	return r.n > 0 && (r.flushed || r.closed), nil
+}
+
 // take takes what there is; ok is false when there is nothing to tell yet.
 func (r *ring) take(p []byte) (n int, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case r.broken:
-		return 0, true, io.ErrClosedPipe
-	case r.n == 0 && r.closed:
-		return 0, true, io.EOF
-	case len(p) == 0:
-		return 0, true, nil
-	case r.n == 0 || !r.flushed && !r.closed:
-		return 0, false, nil
+	if ok, err := r.has(); !ok || len(p) == 0 {
+		return 0, err != nil || len(p) == 0, err
 	}
 	for len(p) > 0 && r.n > 0 {
 		c := copy(p, (*r.buf)[r.start:min(r.start+r.n, bufferSize)])
-		r.start = (r.start + c) % bufferSize
-		r.n -= c
+		r.drop(c)
 		n += c
 		p = p[c:]
 	}
+	r.taken()
+	return n, true, nil
+}
+
+// lend answers up to max octets of what there is, in place; giveBack follows.
+func (r *ring) lend(max int64) (p []byte, ok bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ok, err := r.has(); !ok {
+		return nil, false, err
+	}
+	r.lent = true
+	end := min(r.start+r.n, bufferSize)
+	return (*r.buf)[r.start:min(int64(end), int64(r.start)+max)], true, nil
+}
+
+// giveBack takes n octets of what was lent out of the ring.
+func (r *ring) giveBack(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lent = false
+	if r.broken { // the memory may not be used again: its reader was in the middle of it
+		return
+	}
+	r.drop(n)
+	r.taken()
+}
+
+func (r *ring) drop(n int) {
+	r.start = (r.start + n) % bufferSize
+	r.n -= n
+}
+
+// taken gives memory back and wakes the writer after something was read.
+func (r *ring) taken() {
 	if r.n == 0 {
 		r.pool.Put(r.buf)
 		r.buf, r.start, r.flushed = nil, 0, false
@@ -134,7 +198,6 @@ func (r *ring) take(p []byte) (n int, ok bool, err error) {
 	if r.n <= bufferSize/2 { // so that the writer, when it waits, is woken for much
 		signal(r.writable)
 	}
-	return n, true, nil
 }
 
 // waiting tells whether read would answer at once.
@@ -158,10 +221,10 @@ func (r *ring) cut() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.broken = true
-	if r.buf != nil {
+	if r.buf != nil && !r.lent {
 		r.pool.Put(r.buf)
-		r.buf, r.n = nil, 0
 	}
+	r.buf, r.n = nil, 0
 	signal(r.readable)
 	signal(r.writable)
 }
@@ -181,6 +244,12 @@ func newConn(pool *sync.Pool, cancel context.CancelFunc) *Conn {
 
 // Read reads what the server sends.
 func (c *Conn) Read(p []byte) (int, error) { return c.out.read(p, c.readBy.expired()) }
+
+// CopyNTo writes the next n octets of what the server sends to w, without copying them on the way. It is a Read as far as
+// deadlines and other goroutines are concerned.
+func (c *Conn) CopyNTo(w io.Writer, n int64) (int64, error) {
+	return c.out.copyTo(w, n, c.readBy.expired())
+}
 
 // Write sends to the server.
 func (c *Conn) Write(p []byte) (int, error) {

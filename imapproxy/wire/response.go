@@ -68,13 +68,21 @@ func equalFold(b []byte, upper string) bool {
 // first line and then copied, collected or skipped.
 type ResponseReader struct {
 	br   *bufio.Reader
+	src  copier // where br reads from, if it can do without our buffer; else nil
 	resp Response
 	open bool // the current response has not been consumed
 }
 
+// copier is a connection that can send what it receives on by itself.
+type copier interface {
+	// CopyNTo writes the next n octets to w. It errs when fewer were written, with io.EOF at the connection's end.
+	CopyNTo(w io.Writer, n int64) (int64, error)
+}
+
 // NewResponseReader reads responses from r.
 func NewResponseReader(r io.Reader) *ResponseReader {
-	return &ResponseReader{br: bufio.NewReaderSize(r, responseBuffer)}
+	src, _ := r.(copier)
+	return &ResponseReader{br: bufio.NewReaderSize(r, responseBuffer), src: src}
 }
 
 // Buffered tells whether octets of a further response are here already.
@@ -211,6 +219,9 @@ func announcedLiteral(line []byte) (int64, bool) {
 }
 
 func (r *ResponseReader) copyLiteral(w io.Writer, n int64) error {
+	if r.src != nil {
+		return r.passLiteral(w, n)
+	}
 	buf := streamBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	defer streamBuffers.Put(buf)
 	for n > 0 {
@@ -226,6 +237,17 @@ func (r *ResponseReader) copyLiteral(w io.Writer, n int64) error {
 		}
 	}
 	return nil
+}
+
+// passLiteral writes what is buffered of a literal and has the connection send the rest on.
+func (r *ResponseReader) passLiteral(w io.Writer, n int64) error {
+	p, _ := r.br.Peek(int(min(n, int64(r.br.Buffered())))) //nolint:errcheck // it is buffered
+	if _, err := w.Write(p); err != nil {
+		return err
+	}
+	r.br.Discard(len(p)) //nolint:errcheck // as above
+	_, err := r.src.CopyNTo(w, n-int64(len(p)))
+	return unexpected(err)
 }
 
 // Collect answers the whole current response, literals inline and its last line's end removed. One of more than limit
