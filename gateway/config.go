@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,11 +56,6 @@ type TLSConfig struct {
 	Key         configs.Value[string] `yaml:"key"`
 }
 
-// Mailstore is one of the section mailstores.
-type Mailstore struct {
-	Type configs.Value[string] `yaml:"type,required"`
-}
-
 // IMAPConfig is the section imap.
 type IMAPConfig struct {
 	SharedPrefix             configs.Value[string] `yaml:"shared_prefix"`
@@ -99,7 +95,6 @@ const (
 	defaultConnections    = 10000
 	defaultPerAddress     = 200
 	defaultMailstore      = "local"
-	embeddedType          = "embedded"
 	defaultFolderNames    = "fr"
 	defaultAccountsFile   = "accounts.yaml"
 	defaultDelegationFile = "delegations.yaml"
@@ -162,9 +157,7 @@ func (c *Config) applyDefaults() {
 func (c *Config) check() configs.Problems {
 	var problems configs.Problems
 	for _, name := range c.mailstoreNames() {
-		if t := c.Mailstores[name].Type; t.V != embeddedType {
-			problems.Add(cmp.Or(t.Pos, c.pos), "type: embedded", "mail store %s is of the unknown type %q", name, t.V)
-		}
+		c.checkMailstore(&problems, name)
 	}
 	oneOf(&problems, c.IMAP.FolderNames, "fr", "en")
 	oneOf(&problems, c.Language, "fr", "en")
@@ -253,7 +246,7 @@ func (c *Config) frozen(next *Config) string {
 		return "tls" // whether there is any: STARTTLS is offered or not; another certificate is taken
 	case c.Authentication != next.Authentication:
 		return "authentication"
-	case !slices.Equal(c.mailstoreNames(), next.mailstoreNames()):
+	case !maps.EqualFunc(c.Mailstores, next.Mailstores, func(a, b Mailstore) bool { return a.withoutPositions() == b.withoutPositions() }):
 		return "mailstores"
 	case c.Log.Level.V != next.Log.Level.V, c.Log.Format.V != next.Log.Format.V:
 		return "log"

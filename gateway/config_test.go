@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -160,7 +161,23 @@ func TestProblems(t *testing.T) {
 				`balorg.yaml:1:41: "a/b" cannot be the folder of shared mailboxes (hint: a word of letters, digits and hyphens, such as Comptes)`,
 				`balorg.yaml:2:11: "es" is not known (hint: fr or en)`,
 				`balorg.yaml:3:15: "xml" is not known (hint: text or json)`,
-				`balorg.yaml:5:16: mail store here is of the unknown type "maildir" (hint: type: embedded)`,
+				`balorg.yaml:5:16: mail store here is of the unknown type "maildir" (hint: type: embedded, or type: imap)`,
+			},
+		},
+		{
+			"mail stores that no login is for", "mailstores:\n  local: {type: embedded, addresses: \"mail:993\"}\n  a: {type: imap}\n" +
+				"  b: {type: imap, addresses: mail, login: kerberos, user: balorg, password_file: open, ca: balorg.yaml, insecure_no_tls: true}\n" +
+				"  c: {type: imap, addresses: \"mail:993\", login: secret}\n",
+			[]string{
+				`balorg.yaml:2:17: mail store local is embedded and has no server to log in to (hint: type: imap)`,
+				`balorg.yaml:3:13: mail store a has no address (hint: addresses: mail.example.org:993)`,
+				`balorg.yaml:3:13: mail store a needs a user that may open every mailbox, and the file with its password (hint: user and password_file)`,
+				`balorg.yaml:4:13: "mail" is no address of mail store b (hint: host:port)`,
+				`balorg.yaml:4:13: warning: credentials and mail go to mail store b in the clear (hint: remove insecure_no_tls)`,
+				`balorg.yaml:4:43: "kerberos" is not known (hint: authzid or master or secret)`,
+				`balorg.yaml:4:82: open may be read by everybody; run chmod 600 on it`,
+				`balorg.yaml:4:92: balorg.yaml holds no certificate in PEM`,
+				`balorg.yaml:5:13: mail store c logs in with a secret for each mailbox, and names no file of them (hint: secrets_file: secrets.txt, with a line address:secret for each mailbox)`,
 			},
 		},
 		{
@@ -173,7 +190,14 @@ func TestProblems(t *testing.T) {
 			if strings.HasPrefix(tt.balorg, "accounts:") {
 				files = map[string]string{"balorg.yaml": tt.balorg}
 			}
-			got := problemsOf(folder(t, files))
+			path := folder(t, files)
+			if strings.HasPrefix(tt.balorg, "mailstores:") {
+				open := filepath.Join(filepath.Dir(path), "open")
+				if err := errors.Join(os.WriteFile(open, nil, 0o600), os.Chmod(open, 0o644)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := slices.DeleteFunc(problemsOf(path), func(p string) bool { return strings.HasPrefix(p, "accounts.yaml") })
 			if strings.HasPrefix(tt.balorg, "accounts:") && len(got) > 0 {
 				got = got[len(got)-1:] // balorg.yaml itself is no list of delegations, either
 			}

@@ -25,7 +25,6 @@ import (
 	"balorg/configs"
 	"balorg/gateway/control"
 	"balorg/imapproxy"
-	"balorg/imapproxy/embedded"
 	"balorg/policy"
 	"balorg/policy/auth"
 	"balorg/policy/session"
@@ -106,8 +105,12 @@ func New(opt Options) (g *Gateway, err error) {
 	g.tellHeld(held)
 	g.snapshot.Store(snap)
 	g.auth = auth.New(auth.Options{Config: cfg.Authentication, Snapshot: g.snapshot.Load, Passwords: g.st.settings})
+	stores, err := g.mailstores(cfg)
+	if err != nil {
+		return nil, err
+	}
 	g.proxy = imapproxy.New(imapproxy.Options{
-		Snapshot: g.snapshot.Load, Auth: g.auth, Stores: g.mailstores(cfg), Trace: g.st.trace, Sessions: &g.sessions,
+		Snapshot: g.snapshot.Load, Auth: g.auth, Stores: stores, Trace: g.st.trace, Sessions: &g.sessions,
 		Subscriptions: g.st.subscriptions, TLS: g.tlsConfig(cfg), Logger: g.log, Metrics: g.reg,
 		Hostname: cfg.Hostname.V, SharedPrefix: cfg.IMAP.SharedPrefix.V, MaxMessage: int64(cfg.IMAP.MaxMessage), MaxCompressed: cfg.IMAP.MaxCompressed,
 		IdleTimeout: cfg.IMAP.IdleTimeout, InsecureLogin: cfg.IMAP.InsecureLogin,
@@ -130,24 +133,6 @@ func (g *Gateway) stop() {
 	}
 	g.stops = nil
 }
-
-func (g *Gateway) mailstores(cfg *Config) map[string]imapproxy.MailStore {
-	stores := make(map[string]imapproxy.MailStore)
-	local := embedded.New(g.st.boxes, embedded.Options{Logger: g.log})
-	for name := range cfg.Mailstores {
-		stores[name] = embeddedStore{local}
-	}
-	return stores
-}
-
-// embeddedStore is the in-process mail server as the proxy sees mail stores.
-type embeddedStore struct{ server *embedded.Server }
-
-func (e embeddedStore) Open(ctx context.Context, who imapproxy.Who) (io.ReadWriteCloser, error) {
-	return e.server.Open(ctx, embedded.Who{Account: who.Account, Person: who.Person, Quota: who.Quota, Client: who.Client})
-}
-
-func (e embeddedStore) Capabilities() []string { return e.server.Capabilities() }
 
 func (g *Gateway) loadCertificate(cfg *Config) error {
 	if !cfg.TLS.Certificate.Set {

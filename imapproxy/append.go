@@ -142,12 +142,15 @@ type appending struct {
 
 // startAppend announces a message to a mail store and waits until that asks for it or refuses it.
 func (s *session) startAppend(up *upstream, folder string, flags []string, date string, size int64) (*appending, error) {
+	line, err := up.appendFolder([]byte("APPEND "), folder)
+	if err != nil {
+		return nil, err
+	}
 	a := &appending{up: up, answered: make(chan *reply, 1)}
 	ex := &exchange{proceed: make(chan struct{}, 1), done: func(r *reply) { a.answered <- r }}
 	if err := up.start(s.ctx, ex); err != nil {
 		return nil, err
 	}
-	line := wire.AppendAString([]byte("APPEND "), folder)
 	if len(flags) > 0 {
 		line = append(line, " ("+strings.Join(flags, " ")+")"...)
 	}

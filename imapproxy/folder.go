@@ -78,7 +78,9 @@ func (s *session) onFolder(at place, verb string, folders ...string) error {
 	}
 	command := []byte(verb)
 	for _, f := range folders {
-		command = wire.AppendAString(append(command, ' '), f)
+		if command, err = up.appendFolder(append(command, ' '), f); err != nil {
+			return err
+		}
 	}
 	r, err := up.run(s.ctx, command, nil)
 	if err != nil {
@@ -138,8 +140,12 @@ func (s *session) mustExist(at place) error {
 	if err != nil {
 		return err
 	}
+	command, err := up.appendFolder([]byte(`LIST "" `), at.folder)
+	if err != nil {
+		return err
+	}
 	found := false
-	_, err = up.run(s.ctx, wire.AppendAString([]byte(`LIST "" `), at.folder), func(_ *wire.ResponseReader, resp *wire.Response) (bool, error) {
+	_, err = up.run(s.ctx, command, func(_ *wire.ResponseReader, resp *wire.Response) (bool, error) {
 		found = found || resp.Is("LIST")
 		return resp.Is("LIST"), nil
 	})
@@ -191,7 +197,10 @@ func (s *session) beginStatus(at place, items []string) (wait func() (*reply, er
 	if err != nil {
 		return nil, err
 	}
-	command := wire.AppendAString([]byte("STATUS "), at.folder)
+	command, err := up.appendFolder([]byte("STATUS "), at.folder)
+	if err != nil {
+		return nil, err
+	}
 	command = append(command, " ("+strings.Join(items, " ")+")"...)
 	w, err := up.begin(s.ctx, command, func(in *wire.ResponseReader, resp *wire.Response) (bool, error) {
 		if !resp.Is("STATUS") {

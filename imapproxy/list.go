@@ -181,10 +181,14 @@ func (s *session) askFolders(account *policy.Account) ([]folder, error) {
 			return true, err
 		}
 		f, err := parseListed(bytes.TrimPrefix(line, []byte("* LIST ")))
-		if err == nil && !strings.HasPrefix(f.name+"/", s.p.opt.SharedPrefix+"/") {
-			folders = append(folders, f) // a folder of that name would hide the shared mailboxes
+		if err != nil {
+			return true, err
 		}
-		return true, err
+		name, own := up.names.fromStore(f.name)
+		if own && !strings.HasPrefix(name+"/", s.p.opt.SharedPrefix+"/") { // a folder of that name would hide the shared mailboxes
+			folders = append(folders, folder{name, f.attrs})
+		}
+		return true, nil
 	})
 	if err != nil {
 		return nil, err

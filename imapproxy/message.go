@@ -113,7 +113,9 @@ func (s *session) copy(cmd *wire.Command) error {
 		action = audit.Move
 	}
 	inside := &wire.Command{Tag: cmd.Tag, Name: cmd.Name}
-	inside.Args = wire.AppendAString([]byte(c.Set.String()+" "), to.folder)
+	if inside.Args, err = s.sel.up.appendFolder([]byte(c.Set.String()+" "), to.folder); err != nil {
+		return err
+	}
 	return s.pipeTraced(inside, action, c.Set.String(), false)
 }
 

@@ -15,7 +15,7 @@ const delimiter = '/'
 // place is where a client's mailbox name leads.
 type place struct {
 	name    string // as the client says it
-	folder  string // as the mail store does
+	folder  string // as the account's owner does
 	account *policy.Account
 	access  policy.Access
 }

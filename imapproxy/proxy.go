@@ -155,7 +155,7 @@ func handshake(ctx context.Context, conn *tls.Conn) bool {
 
 // folder is one folder of an account, as its mail store lists it.
 type folder struct {
-	name  string // wire form, the store's own
+	name  string // wire form, as the account's owner sees it
 	attrs []string
 }
 

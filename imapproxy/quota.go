@@ -23,7 +23,15 @@ func (s *session) getQuotaRoot(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
-	return s.quota(at, wire.AppendAString([]byte("GETQUOTAROOT "), at.folder))
+	up, err := s.upstream(at.account)
+	if err != nil {
+		return err
+	}
+	command, err := up.appendFolder([]byte("GETQUOTAROOT "), at.folder)
+	if err != nil {
+		return err
+	}
+	return s.quota(at, command)
 }
 
 // getQuota answers GETQUOTA for a root of any mailbox that the person may read.

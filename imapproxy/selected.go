@@ -40,11 +40,15 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 	if readOnly {
 		verb = "EXAMINE "
 	}
+	command, err := up.appendFolder([]byte(verb), at.folder)
+	if err != nil {
+		return err
+	}
 	sel := &selection{up: up, folder: at.folder, name: name, rights: at.access.Rights, readOnly: readOnly}
 	up.selection.Store(sel)
 	// A reload between locate and the line above did not see the selection.
 	s.Recheck(s.p.opt.Snapshot())
-	r, err := up.run(s.ctx, append([]byte(verb), wire.AppendAString(nil, at.folder)...), sel.opening)
+	r, err := up.run(s.ctx, command, sel.opening)
 	if err != nil {
 		up.selection.Store(nil)
 		return err

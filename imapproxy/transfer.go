@@ -240,9 +240,13 @@ func (t *transfer) undo(ctx context.Context) error {
 		return err
 	}
 	defer dst.close()
+	open, err := dst.appendFolder([]byte("SELECT "), t.to.folder)
+	if err != nil {
+		return err
+	}
 	set := wire.FormatNumbers(t.uids)
 	for _, command := range []string{
-		"SELECT " + string(wire.AppendAString(nil, t.to.folder)),
+		string(open),
 		"UID STORE " + set + ` +FLAGS.SILENT (\Deleted)`,
 		"UID EXPUNGE " + set,
 	} {

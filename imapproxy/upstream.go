@@ -37,6 +37,7 @@ type upstream struct {
 	in      *wire.ResponseReader
 	out     *bufio.Writer // to the mail store; the session's goroutine only
 	caps    map[string]bool
+	names   Names
 	tags    int
 	used    time.Time // when a command last needed it; the session's goroutine only
 	broken  bool      // a write has failed, which its reader may not have noticed yet; the session's goroutine only
@@ -88,6 +89,9 @@ func openUpstream(ctx context.Context, s *session, account *policy.Account) (*up
 		in:     wire.NewResponseReader(conn),
 		out:    bufio.NewWriterSize(conn, clientBuffer),
 		change: make(chan struct{}), ended: make(chan struct{}),
+	}
+	if n, ok := conn.(named); ok {
+		u.names = n.Names()
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // the reader sees it
 	err = u.greeting()
@@ -281,6 +285,15 @@ func (u *upstream) awaitProceed(ctx context.Context, ex *exchange, answered <-ch
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// appendFolder appends the mail store's name of an account's folder to a command.
+func (u *upstream) appendFolder(command []byte, folder string) ([]byte, error) {
+	name, ok := u.names.toStore(folder)
+	if !ok {
+		return nil, errNoMailbox()
+	}
+	return wire.AppendAString(command, name), nil
 }
 
 // usable tells whether commands can still be sent, as far as is known.

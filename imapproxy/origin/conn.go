@@ -1,0 +1,66 @@
+package origin
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Names is how a server calls folders (RFC 2342).
+type Names struct {
+	Prefix    string // of the mailbox's own name space: "INBOX." and the like, or ""
+	Delimiter byte
+	Foreign   []string // prefixes of all other name spaces: nothing below them is the mailbox's own
+}
+
+// Conn is a connection that is logged in as a mailbox. Its stream begins with "* PREAUTH [CAPABILITY …]". Close may be called at any
+// time, and more than once.
+type Conn struct {
+	net.Conn
+	in      *bufio.Reader // what came behind the login, then the connection
+	head    []byte        // the greeting of ours that is still to be read
+	caps    []string
+	names   Names
+	once    sync.Once
+	release func()
+}
+
+// Names answers how the server calls folders.
+func (c *Conn) Names() Names { return c.names }
+
+// Read reads the greeting of ours first.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(c.head) > 0 {
+		n := copy(p, c.head)
+		c.head = c.head[n:]
+		return n, nil
+	}
+	if c.in != nil {
+		if c.in.Buffered() > 0 {
+			return c.in.Read(p)
+		}
+		c.in = nil // what comes now goes straight to the reader
+	}
+	return c.Conn.Read(p)
+}
+
+// writeTimeout bounds one write: a server that takes nothing for that long is gone.
+const writeTimeout = 2 * time.Minute
+
+func (c *Conn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+// Close ends the connection.
+func (c *Conn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(c.release)
+	return err
+}
+
+var _ io.ReadWriteCloser = (*Conn)(nil)
