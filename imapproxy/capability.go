@@ -15,8 +15,12 @@ var ownCapabilities = [...]string{
 	"LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE", "ACL", "RIGHTS=kxte",
 }
 
-// storeCapabilities are offered when every mail store of the session has them.
-var storeCapabilities = [...]string{"IDLE", "UIDPLUS", "MOVE", "STATUS=SIZE", "ESEARCH", "QUOTA"}
+// storeCapabilities are offered when every mail store of the session has them. Not among them are those that name mailboxes where we
+// do not look (URLAUTH, CATENATE, NOTIFY, MULTISEARCH).
+var storeCapabilities = [...]string{
+	"IDLE", "UIDPLUS", "MOVE", "STATUS=SIZE", "ESEARCH", "QUOTA", "CONDSTORE", "QRESYNC", "SEARCHRES", "WITHIN", "SORT", "SORT=DISPLAY",
+	"THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "THREAD=REFS", "SAVEDATE", "PREVIEW", "OBJECTID",
+}
 
 // capabilities answers the list for the session as it stands.
 func (s *session) capabilities() string {

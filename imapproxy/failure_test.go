@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,11 @@ type brittleStore struct {
 	down  mail.Address
 	conns map[mail.Address][]io.Closer
 	wrap  func(mail.Address, io.ReadWriteCloser) io.ReadWriteCloser // nil: nothing comes between
+}
+
+// Capabilities are those of a store that cannot copy across accounts by itself: what goes from one to another passes through us.
+func (b *brittleStore) Capabilities() []string {
+	return slices.DeleteFunc(b.MailStore.Capabilities(), func(c string) bool { return c == copiesAcross })
 }
 
 func (b *brittleStore) Open(ctx context.Context, who Who) (io.ReadWriteCloser, error) {

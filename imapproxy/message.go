@@ -106,6 +106,9 @@ func (s *session) copy(cmd *wire.Command) error {
 		return err
 	}
 	if to.account.ID != s.sel.up.account.ID {
+		if s.together(to) {
+			return s.copyAcross(cmd, c.Set.String(), to)
+		}
 		return s.transfer(cmd, c.Set.String(), to)
 	}
 	action := audit.Copy

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 
 	"balorg/imapproxy/wire"
 	"balorg/policy"
@@ -15,19 +16,15 @@ import (
 // selectFolder answers SELECT and EXAMINE. Who may only read opens by EXAMINE, whatever they asked, so that the mail store
 // itself keeps \Seen as it is and answers [READ-ONLY].
 func (s *session) selectFolder(cmd *wire.Command) error {
-	p := wire.NewParser(cmd.Args)
-	name, err := p.Mailbox()
+	args, err := wire.ParseSelect(cmd.Args)
 	if err != nil {
 		return err
-	}
-	if err := p.End(); err != nil {
-		return err // no parameter is offered that could follow
 	}
 	// RFC 9051, 6.3.2: a SELECT that fails leaves nothing selected.
 	if err := s.unselect(); err != nil {
 		return err
 	}
-	at, err := s.locate(cmd, name, needs(cmd.Name))
+	at, err := s.locate(cmd, args.Mailbox, needs(cmd.Name))
 	if err != nil {
 		return err
 	}
@@ -44,7 +41,10 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
-	sel := &selection{up: up, folder: at.folder, name: name, rights: at.access.Rights, readOnly: readOnly}
+	if command, err = up.appendParameters(command, args); err != nil {
+		return err
+	}
+	sel := &selection{up: up, folder: at.folder, name: args.Mailbox, rights: at.access.Rights, readOnly: readOnly}
 	up.selection.Store(sel)
 	// A reload between locate and the line above did not see the selection.
 	s.Recheck(s.p.opt.Snapshot())
@@ -66,6 +66,24 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 		return okay("READ-ONLY", "completed")
 	}
 	return okay("READ-WRITE", "completed")
+}
+
+// appendParameters appends those of SELECT (RFC 7162), where the mail store has them.
+func (u *upstream) appendParameters(command []byte, args wire.Select) ([]byte, error) {
+	var list []string
+	if args.CondStore {
+		list = append(list, "CONDSTORE")
+	}
+	if args.QResync != nil {
+		list = append(list, "QRESYNC ("+string(args.QResync)+")")
+	}
+	if len(list) == 0 {
+		return command, nil
+	}
+	if args.CondStore && !u.caps["CONDSTORE"] || args.QResync != nil && !u.caps["QRESYNC"] {
+		return nil, bad("SELECT takes no parameters here")
+	}
+	return append(command, " ("+strings.Join(list, " ")+")"...), nil
 }
 
 // opening notes what SELECT says of the mailbox, and lets it pass.

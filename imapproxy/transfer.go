@@ -136,6 +136,8 @@ func parseTransferred(line []byte) (m transferred, err error) {
 			m.flags, err = p.FlagList()
 		case "INTERNALDATE":
 			m.date, err = p.Quoted()
+		case "MODSEQ": // RFC 7162, 3.1: once asked for, a store sends it along with all others
+			err = p.List(func() error { _, err := p.Number64(); return err })
 		default:
 			err = fmt.Errorf("%w: unasked item", wire.ErrResponse)
 		}

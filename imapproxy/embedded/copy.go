@@ -2,8 +2,11 @@ package embedded
 
 import (
 	"fmt"
+	"strings"
 
 	"balorg/imapproxy/wire"
+	"balorg/mail"
+	"balorg/store/mailbox"
 )
 
 // copy answers COPY and MOVE, with UID and without.
@@ -12,6 +15,24 @@ func (s *session) copy(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
+	return s.copyTo(cmd, c, s.account, strings.HasSuffix(cmd.Name, "MOVE"))
+}
+
+// copyAcross answers XCOPYTO and XMOVETO, which are COPY and MOVE into another account of the store: "set account quota mailbox". Both are for
+// the proxy alone, which has decided that this may be: it passes nothing of the kind on from a client.
+func (s *session) copyAcross(cmd *wire.Command) error {
+	c, err := wire.ParseCopyAcross(cmd.Args)
+	if err != nil {
+		return err
+	}
+	dst, err := s.srv.boxes.Account(s.ctx, mail.AccountID(c.Account), c.Quota)
+	if err != nil {
+		return err
+	}
+	return s.copyTo(cmd, c.Copy, dst, strings.HasSuffix(cmd.Name, "XMOVETO"))
+}
+
+func (s *session) copyTo(cmd *wire.Command, c wire.Copy, dst *mailbox.Account, move bool) error {
 	name, err := wire.DecodeMailbox(c.Mailbox)
 	if err != nil {
 		return err
@@ -20,12 +41,11 @@ func (s *session) copy(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
-	move := cmd.Name == "MOVE" || cmd.Name == "UID MOVE"
 	do := s.view.Copy
 	if move {
 		do = s.view.Move
 	}
-	done, err := do(s.ctx, s.uids(seqs), s.account, name)
+	done, err := do(s.ctx, s.uids(seqs), dst, name)
 	code := ""
 	if len(done.Source) > 0 {
 		code = fmt.Sprintf("COPYUID %d %s %s", done.UIDValidity, wire.FormatNumbers(done.Source), wire.FormatNumbers(done.Target))

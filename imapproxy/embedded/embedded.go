@@ -55,8 +55,8 @@ type Server struct {
 	buffers sync.Pool // of *[]byte with bufferSize octets
 }
 
-// capabilities is what the server does, but for APPENDLIMIT.
-const capabilities = "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE LIST-EXTENDED LIST-STATUS SPECIAL-USE STATUS=SIZE ESEARCH QUOTA"
+// capabilities is what the server does, but for APPENDLIMIT. XCOPYTO is between the proxy and us (session.copyAcross).
+const capabilities = "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE LIST-EXTENDED LIST-STATUS SPECIAL-USE STATUS=SIZE ESEARCH QUOTA XCOPYTO"
 
 // New answers a server of the mailboxes in boxes.
 func New(boxes *mailbox.Store, opt Options) *Server {

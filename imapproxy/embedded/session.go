@@ -159,6 +159,8 @@ func commands() map[string]command {
 		"FETCH": numbered((*session).fetch), "UID FETCH": in((*session).fetch),
 		"STORE": numbered((*session).store), "UID STORE": in((*session).store),
 		"SEARCH": numbered((*session).search), "UID SEARCH": in((*session).search),
+		"XCOPYTO": in((*session).copyAcross), "UID XCOPYTO": in((*session).copyAcross),
+		"XMOVETO": in((*session).copyAcross), "UID XMOVETO": in((*session).copyAcross),
 		"COPY": in((*session).copy), "UID COPY": in((*session).copy), "MOVE": in((*session).copy), "UID MOVE": in((*session).copy),
 	}
 }

@@ -130,6 +130,40 @@ func ParseCopy(args []byte) (c Copy, err error) {
 	return c, p.End()
 }
 
+// CopyAcross is the arguments of XCOPYTO and XMOVETO, by which the proxy has the embedded mail store copy into another of its accounts.
+type CopyAcross struct {
+	Copy
+	Account string // the id of the account that Mailbox is in
+	Quota   int64  // of that account, in octets; 0: none
+}
+
+// ParseCopyAcross reads "set account quota mailbox".
+func ParseCopyAcross(args []byte) (c CopyAcross, err error) {
+	p := NewParser(args)
+	if c.Set, err = p.NumSet(); err != nil {
+		return c, err
+	}
+	if err := p.SP(); err != nil {
+		return c, err
+	}
+	if c.Account, err = p.Atom(); err != nil {
+		return c, err
+	}
+	if err := p.SP(); err != nil {
+		return c, err
+	}
+	if c.Quota, err = p.Number64(); err != nil {
+		return c, err
+	}
+	if err := p.SP(); err != nil {
+		return c, err
+	}
+	if c.Mailbox, err = p.Mailbox(); err != nil {
+		return c, err
+	}
+	return c, p.End()
+}
+
 // Append is what stands before the message in an APPEND.
 type Append struct {
 	Mailbox string // wire form
