@@ -261,3 +261,21 @@ func TestExtendedSearch(t *testing.T) {
 		step{"SEARCH RETURN (SAVE) ALL", []string{"BAD …"}},
 	)
 }
+
+// TestDeleteOwn: the session that deletes the mailbox it has selected is answered, goes on, and has none selected.
+func TestDeleteOwn(t *testing.T) {
+	srv := newServer(t)
+	a, b := dial(t, srv, embedded.Who{}), dial(t, srv, embedded.Who{})
+	a.ok("CREATE x/y")
+	a.appendMessage("x/y", "", plain)
+	a.ok("SELECT x/y")
+	b.ok("RENAME x/y z")
+	a.expect(
+		step{"DELETE z", []string{"OK DELETE completed"}},
+		step{"FETCH 1 FLAGS", []string{"BAD No mailbox is selected"}},
+		step{"SELECT z", []string{"NO [NONEXISTENT] …"}},
+		step{"NOOP", []string{"OK NOOP completed"}},
+	)
+	a.ok("SELECT INBOX")
+	a.expect(step{"DELETE Archives", []string{"OK DELETE completed"}}, step{"SEARCH ALL", []string{"* SEARCH", "OK…"}})
+}

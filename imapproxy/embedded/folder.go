@@ -43,7 +43,23 @@ func (s *session) deleteFolder(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
-	return s.account.Delete(s.ctx, name)
+	own := s.hasSelected(name)
+	if err := s.account.Delete(s.ctx, name); err != nil {
+		return err
+	}
+	if own {
+		s.unselect() // who deletes the mailbox they have selected gets their answer, and no BYE
+	}
+	return nil
+}
+
+// hasSelected tells whether this session has the mailbox of that name selected, which another may have renamed meanwhile.
+func (s *session) hasSelected(name string) bool {
+	if s.view == nil {
+		return false
+	}
+	f, err := s.account.Status(s.ctx, name)
+	return err == nil && !f.NoSelect && f.ID == s.view.Folder().ID
 }
 
 func (s *session) rename(cmd *wire.Command) error {
