@@ -279,3 +279,33 @@ func TestDeleteOwn(t *testing.T) {
 	a.ok("SELECT INBOX")
 	a.expect(step{"DELETE Archives", []string{"OK DELETE completed"}}, step{"SEARCH ALL", []string{"* SEARCH", "OK…"}})
 }
+
+// TestRenameInbox: who has INBOX selected does not go on looking at the mailbox its messages have moved to, where no new mail comes.
+func TestRenameInbox(t *testing.T) {
+	srv := newServer(t)
+	a, b := dial(t, srv, embedded.Who{}), dial(t, srv, embedded.Who{})
+	a.appendMessage("INBOX", "", plain)
+	a.ok("SELECT INBOX")
+	b.ok("SELECT INBOX")
+	b.say("i IDLE\r\n")
+	if got := b.line(); got != "+ idling" {
+		t.Fatal(got)
+	}
+	a.expect(
+		step{"RENAME inbox old", []string{"OK RENAME completed"}},
+		step{"FETCH 1 UID", []string{"BAD No mailbox is selected"}},
+		step{"STATUS INBOX (MESSAGES)", []string{"* STATUS INBOX (MESSAGES 0)", "OK…"}},
+		step{"STATUS old (MESSAGES)", []string{"* STATUS old (MESSAGES 1)", "OK…"}},
+		step{"RENAME old inbox", []string{"NO [ALREADYEXISTS] …"}},
+		step{"RENAME old old/er", []string{"NO [CANNOT] A mailbox cannot be moved below itself"}},
+	)
+	if got := b.line(); !strings.HasPrefix(got, "* BYE ") {
+		t.Error(got)
+	}
+	c := dial(t, srv, embedded.Who{})
+	c.ok("SELECT INBOX")
+	a.appendMessage("INBOX", "", plain)
+	a.appendMessage("old", "", plain)
+	c.expect(step{"NOOP", []string{"* 1 EXISTS", "* 1 RECENT", "OK…"}})
+	a.expect(step{"EXAMINE old", []string{"* FLAGS…", "* OK…", "* 2 EXISTS", "* …", "* OK…", "* OK…", "* OK…", "OK…"}})
+}

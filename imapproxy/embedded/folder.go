@@ -78,7 +78,21 @@ func (s *session) rename(cmd *wire.Command) error {
 	if err := p.End(); err != nil {
 		return err
 	}
-	return s.account.Rename(s.ctx, from, to)
+	// The store has one error for these and for what cannot be done with INBOX.
+	switch {
+	case strings.HasPrefix(to, from+string(mailbox.Delimiter)) && !strings.EqualFold(from, mailbox.Inbox):
+		return no("CANNOT", "A mailbox cannot be moved below itself")
+	case strings.EqualFold(to, mailbox.Inbox):
+		return mailbox.ErrFolderExists
+	}
+	own := strings.EqualFold(from, mailbox.Inbox) && s.hasSelected(from)
+	if err := s.account.Rename(s.ctx, from, to); err != nil {
+		return err
+	}
+	if own {
+		s.unselect() // its messages are elsewhere now (RFC 3501, 6.3.5)
+	}
+	return nil
 }
 
 // subscribe answers SUBSCRIBE and UNSUBSCRIBE.

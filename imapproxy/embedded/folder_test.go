@@ -45,7 +45,7 @@ func TestFolders(t *testing.T) {
 		}},
 		step{"LIST (RECURSIVEMATCH) \"\" *", []string{"BAD …"}},
 		step{"RENAME Dossiers/2026/Patients Dossiers/2026/Cas", []string{"OK …"}},
-		step{"RENAME Dossiers/2026/Cas INBOX", []string{"NO [CANNOT] …"}},
+		step{"RENAME Dossiers/2026/Cas INBOX", []string{"NO [ALREADYEXISTS] …"}},
 		step{"RENAME Dossiers Dossiers/2026/x", []string{"NO [CANNOT] …"}},
 		step{"RENAME nowhere x", []string{"NO [NONEXISTENT] …"}},
 		step{"RENAME Dossiers/2026/Cas Archives", []string{"NO [ALREADYEXISTS] …"}},

@@ -216,7 +216,7 @@ func (s *session) finish(tag, name string, err error) {
 func (s *session) tell(allowExpunge bool) {
 	events, err := s.view.Sync(s.ctx, allowExpunge)
 	if errors.Is(err, mailbox.ErrNoFolder) {
-		s.printf("* BYE The selected mailbox has been deleted\r\n")
+		s.printf("* BYE The selected mailbox has been deleted or renamed\r\n")
 		s.done = true
 		return
 	}

@@ -247,7 +247,8 @@ func (a *Account) prune(e *edit, name string) error {
 }
 
 // Rename renames a folder and all below it; levels above the new name are made. Renaming INBOX moves its messages into the
-// new folder and leaves it empty, and what is below it where it is (RFC 3501, 6.3.5).
+// new folder and leaves it empty, and what is below it where it is (RFC 3501, 6.3.5). Sessions that have INBOX open are told
+// ErrNoFolder: they would look at the new folder, and hear of no new mail.
 func (a *Account) Rename(ctx context.Context, from, to string) error {
 	from, err := canonical(from)
 	if err != nil {
@@ -260,17 +261,23 @@ func (a *Account) Rename(ctx context.Context, from, to string) error {
 	case to == Inbox || strings.HasPrefix(to, from+string(Delimiter)) && from != Inbox:
 		return ErrInbox
 	}
-	err = a.s.update(ctx, func(tx store.Writer) error { return a.rename(tx, from, to) })
+	var key folderKey
+	err = a.s.update(ctx, func(tx store.Writer) (err error) {
+		if key, err = findFolder(tx, a.id, from); err == nil {
+			err = a.rename(tx, from, to)
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("rename folder: %w", err)
+	}
+	if from == Inbox {
+		a.s.open.deleted(key)
 	}
 	return nil
 }
 
 func (a *Account) rename(tx store.Writer, from, to string) error {
-	if _, err := findFolder(tx, a.id, from); err != nil {
-		return err
-	}
 	if _, err := findFolder(tx, a.id, to); !errors.Is(err, ErrNoFolder) {
 		if err == nil {
 			err = ErrFolderExists
