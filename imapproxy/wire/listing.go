@@ -162,15 +162,15 @@ func (g *listing) answer(n *node) (Listed, bool) {
 	return out, true
 }
 
-// answerLSub: a level that is not subscribed itself is told of, as \Noselect, when the pattern hides what is subscribed below
-// (RFC 3501, 6.3.9).
+// answerLSub: a level that is not subscribed itself is told of, as \Noselect, when "%" hides what is subscribed below (RFC 3501,
+// 6.3.9). To a client that asks for the name itself this would say that it is subscribed, and INBOX not to be selected.
 func (g *listing) answerLSub(n *node) (Listed, bool) {
 	switch {
 	case n.chosen && slices.Contains(n.Attrs, `\Noselect`):
 		return Listed{Name: n.Name, Attrs: []string{`\Noselect`}}, true
 	case n.chosen:
 		return Listed{Name: n.Name}, true
-	case n.below.chosen && n.below.hidden:
+	case n.below.chosen && n.below.hidden && strings.Contains(g.Patterns[0], "%"):
 		return Listed{Name: n.Name, Attrs: []string{`\Noselect`}}, true
 	}
 	return Listed{}, false

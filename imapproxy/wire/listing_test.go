@@ -71,6 +71,8 @@ func TestListAnswers(t *testing.T) {
 		{`LIST (SPECIAL-USE RECURSIVEMATCH) "" %`, `(\Sent \HasNoChildren) Sent|(\Noselect \HasChildren) n ("CHILDINFO" ("SPECIAL-USE"))`},
 		{`LSUB "" *`, `() INBOX|() Sent|() a/b|() gone/y`},
 		{`LSUB "" %`, `() INBOX|() Sent|(\Noselect) a|(\Noselect) gone`},
+		{`LSUB "" a`, ``},
+		{`LSUB "" "gon%"`, `(\Noselect) gone`},
 	} {
 		name, args, _ := strings.Cut(tt.command, " ")
 		l, err := ParseList(name, []byte(args))
