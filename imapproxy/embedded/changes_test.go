@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"balorg/imapproxy/embedded"
+	"balorg/store/mailbox"
 )
 
 // TestTwoSessions: each learns of the other's changes, and sequence numbers never lie.
@@ -308,4 +309,31 @@ func TestRenameInbox(t *testing.T) {
 	a.appendMessage("old", "", plain)
 	c.expect(step{"NOOP", []string{"* 1 EXISTS", "* 1 RECENT", "OK…"}})
 	a.expect(step{"EXAMINE old", []string{"* FLAGS…", "* OK…", "* 2 EXISTS", "* …", "* OK…", "* OK…", "* OK…", "OK…"}})
+}
+
+// TestKeywordLimit: a mailbox that takes no further keyword says so, and what it has can still be set.
+func TestKeywordLimit(t *testing.T) {
+	c := dial(t, newServer(t), embedded.Who{})
+	c.appendMessage("INBOX", "", plain)
+	c.ok("SELECT INBOX")
+	permanent := func(lines []string) string {
+		for _, line := range lines {
+			if strings.HasPrefix(line, "* OK [PERMANENTFLAGS") {
+				return line
+			}
+		}
+		return ""
+	}
+	var last string
+	for i := range mailbox.MaxKeywords {
+		last = permanent(c.ok("STORE 1 +FLAGS (k%d.;/:~[=)", i))
+		if open := strings.Contains(last, `\*`); open != (i < mailbox.MaxKeywords-1) {
+			t.Errorf("with %d keywords: %s", i+1, last)
+		}
+	}
+	c.expect(step{"STORE 1 FLAGS (one.more)", []string{"NO [LIMIT] …"}}, step{"SEARCH KEYWORD K63.;/:~[=", []string{"* SEARCH 1", "OK…"}})
+	c.ok("STORE 1 FLAGS (K7.;/:~[=)")
+	if got := permanent(c.ok("SELECT INBOX")); got != last {
+		t.Error(got)
+	}
 }

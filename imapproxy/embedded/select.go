@@ -51,7 +51,11 @@ func (s *session) appendFlagLists(b []byte) []byte {
 	if s.view.ReadOnly() {
 		return append(b, ")] Read-only\r\n"...)
 	}
-	return append(append(b, names...), ` \*)] Flags that can be changed`+"\r\n"...)
+	b = append(b, names...)
+	if len(s.view.Keywords()) < mailbox.MaxKeywords {
+		b = append(b, ` \*`...) // RFC 3501, 7.1: new keywords can be made
+	}
+	return append(b, ")] Flags that can be changed\r\n"...)
 }
 
 // closeFolder answers CLOSE, which removes the messages marked \Deleted without telling (RFC 3501, 6.4.2), and UNSELECT.

@@ -167,7 +167,7 @@ func (f *folderEdit) keywords(names []string, grow bool) (uint64, error) {
 	for _, name := range names {
 		i := keywordIndex(f.row.Keywords, name)
 		if i < 0 && grow {
-			if len(f.row.Keywords) == maxKeywords {
+			if len(f.row.Keywords) == MaxKeywords {
 				return bits, ErrTooManyKeywords
 			}
 			i = len(f.row.Keywords)

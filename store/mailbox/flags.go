@@ -22,12 +22,11 @@ const (
 
 var systemNames = [...]string{`\Seen`, `\Answered`, `\Flagged`, `\Deleted`, `\Draft`}
 
-// Bounds of keywords. A folder's keywords are bits of one word in every message row, which is what keeps a row short and
+// MaxKeywords bounds the keywords of a folder. They are bits of one word in every message row, which is what keeps a row short and
 // a search for a keyword a mask; mail clients use a dozen.
-const (
-	maxKeywords      = 64
-	maxKeywordLength = 128
-)
+const MaxKeywords = 64
+
+const maxKeywordLength = 128
 
 // Flags are the flags of one message: system flags, and keywords as bits that the folder's list of keywords names
 // (View.Keywords).

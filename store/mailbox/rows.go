@@ -147,7 +147,7 @@ func decodeFolder(b []byte) (r folderRow, err error) {
 	r.UIDValidity, r.UIDNext, r.HighestModSeq = uint32(d.uint()), uint32(d.uint()), d.uint()
 	r.Messages, r.Unseen, r.Deleted = uint32(d.uint()), uint32(d.uint()), uint32(d.uint())
 	r.FirstRecent, r.Recent, r.Size = uint32(d.uint()), uint32(d.uint()), int64(d.uint())
-	for range min(d.uint(), maxKeywords) {
+	for range min(d.uint(), MaxKeywords) {
 		r.Keywords = append(r.Keywords, d.text())
 	}
 	return r, d.end("folder")
