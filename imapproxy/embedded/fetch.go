@@ -167,7 +167,10 @@ func (f *fetcher) message(seq uint32, m *mailbox.Meta, d *mailbox.Detail, tellFl
 		}
 		var err error
 		if b, err = f.item(b, i, item, m, &src); err != nil {
-			return err
+			return src.unfinished(err)
+		}
+		if len(b) > bufferSize { // a client may ask for the same long header two hundred times
+			b = src.begin(b)
 		}
 		tellFlags = tellFlags && item.Kind != wire.ItemFlags
 	}
@@ -204,14 +207,33 @@ func (f *fetcher) item(b []byte, i int, item wire.FetchItem, m *mailbox.Meta, sr
 
 // source is where the octets of one message come from.
 type source struct {
-	f      *fetcher
-	seq    uint32
-	detail *mailbox.Detail
-	reader *body.Reader // opened when an item needs it
+	f       *fetcher
+	seq     uint32
+	detail  *mailbox.Detail
+	located bool         // detail has been read again, see locate
+	reader  *body.Reader // opened when an item needs it
+	begun   bool         // a part of the response has been written
+}
+
+// begin writes a part of the response and answers its emptied buffer.
+func (s *source) begin(b []byte) []byte {
+	s.begun = true
+	s.f.write(b)
+	return b[:0]
+}
+
+// unfinished is what an error means to the response: once a part is written, nothing can be told but by the end of the connection.
+func (s *source) unfinished(err error) error {
+	if !s.begun || errors.Is(err, errBroken) {
+		return err
+	}
+	s.f.log.ErrorContext(s.f.ctx, "reading a message", slog.Any("error", err))
+	return errBroken
 }
 
 // prepare opens the message when an item needs its octets, before anything of the response is written.
 func (s *source) prepare() error {
+	reads := false
 	for _, item := range s.f.items {
 		switch item.Kind {
 		case wire.ItemSection, wire.ItemRFC822, wire.ItemRFC822Text, wire.ItemRFC822Header:
@@ -224,21 +246,24 @@ func (s *source) prepare() error {
 		if err := s.locate(item); err != nil {
 			return err
 		}
-		var err error
-		s.reader, err = s.f.view.Open(s.f.ctx, s.seq)
-		return err
+		reads = true
 	}
-	return nil
+	if !reads {
+		return nil
+	}
+	var err error
+	s.reader, err = s.f.view.Open(s.f.ctx, s.seq)
+	return err
 }
 
 // locate reads the structure where only the header was read, which turned out not to be kept.
 func (s *source) locate(item wire.FetchItem) error {
-	if len(item.Path) > 0 || !isHeader(item.Part) || s.f.want&mailbox.WantStructure != 0 {
+	if len(item.Path) > 0 || !isHeader(item.Part) || s.f.want&mailbox.WantStructure != 0 || s.located {
 		return nil
 	}
 	d, err := s.f.view.Detail(s.f.ctx, s.seq, mailbox.WantStructure)
 	if err == nil {
-		s.detail = d
+		s.detail, s.located = d, true
 	}
 	return err
 }
@@ -274,9 +299,8 @@ func (s *source) section(b []byte, item wire.FetchItem, size int64) ([]byte, err
 		return appendOctets(b, item, headerPart(header, item)), nil
 	}
 	from, n := partial(item, n)
-	b = wire.AppendLiteralHead(b, n)
-	s.f.write(b)
-	return b[:0], s.f.stream(s.f.ctx, s.reader, off+from, n)
+	b = s.begin(wire.AppendLiteralHead(b, n))
+	return b, s.f.stream(s.f.ctx, s.reader, off+from, n)
 }
 
 // maxHeader bounds the header of which single fields are picked; fields behind are not found.

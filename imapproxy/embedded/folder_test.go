@@ -2,6 +2,7 @@ package embedded_test
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -164,5 +165,37 @@ func TestLongHeader(t *testing.T) {
 		step{"FETCH 1 BODY.PEEK[HEADER.FIELDS (X-LAST)]", []string{"* 1 FETCH (BODY[HEADER.FIELDS (X-LAST)] {17}\r\nX-Last: there\r\n\r\n)", "OK…"}},
 		step{"SEARCH HEADER X-Last the", []string{"* SEARCH 1", "OK…"}},
 		step{"FETCH 1 BODY.PEEK[TEXT]", []string{"* 1 FETCH (BODY[TEXT] {4}\r\ntext)", "OK…"}},
+		step{"FETCH 1 (BODY.PEEK[]<0.1> BODY.PEEK[HEADER.FIELDS (X-LAST)])", []string{
+			"* 1 FETCH (BODY[]<0> {1}\r\nS BODY[HEADER.FIELDS (X-LAST)] {17}\r\nX-Last: there\r\n\r\n)", "OK…",
+		}},
 	)
+}
+
+// TestManyLongHeaders: a long header asked for two hundred times in one command is not held two hundred times.
+func TestManyLongHeaders(t *testing.T) {
+	c := dial(t, newServer(t), embedded.Who{})
+	header := strings.Repeat("X-Filler: "+strings.Repeat("x", 900)+"\r\n", 900)
+	c.appendMessage("INBOX", "", header+"\r\ntext")
+	c.ok("SELECT INBOX")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	c.say("m FETCH 1 (%s)\r\n", strings.TrimSpace(strings.Repeat("BODY.PEEK[HEADER.FIELDS (X-FILLER)] ", 200)))
+	octets := 0
+	for {
+		line, err := c.br.ReadSlice('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(string(line), "m OK ") {
+			break
+		}
+		octets += len(line)
+	}
+	runtime.ReadMemStats(&after)
+	if octets < 200*len(header) {
+		t.Errorf("%d octets came", octets)
+	}
+	if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 64*mb {
+		t.Errorf("the heap grew by %d MB", grown/mb)
+	}
 }
