@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"balorg/imapproxy/embedded"
 	"balorg/store/mailbox"
@@ -335,5 +337,52 @@ func TestKeywordLimit(t *testing.T) {
 	c.ok("STORE 1 FLAGS (K7.;/:~[=)")
 	if got := permanent(c.ok("SELECT INBOX")); got != last {
 		t.Error(got)
+	}
+}
+
+// TestSearchText: what people search for is found however the message writes it.
+func TestSearchText(t *testing.T) {
+	c := dial(t, newServer(t), embedded.Who{})
+	c.appendMessage("INBOX", "", crlf("Subject: Bilan de\n\tMadame\n  Petit\nContent-Type: multipart/mixed; boundary=b\n\n--b\n"+
+		"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n"+
+		"taux=3D5 and a=stray sign \x0c, 100=% =\xc3\xa9 =C3=A9l=C3=A9v=\n=C3=A9 end=  \nof it=\n--b\n"+
+		"Content-Type: application/pdf; name=\"=?utf-8?Q?r=C3=A9sultat.pdf?=\"\nContent-Disposition: attachment; filename=compte-rendu.pdf\n\nJVBERi0=\n--b--\n"))
+	c.ok("SELECT INBOX")
+	for key, found := range map[string]bool{
+		`SUBJECT "bilan de madame"`: true,
+		`SUBJECT "Madame Petit"`:    true,
+		`BODY "taux=5"`:             true,
+		`BODY "a=stray sign"`:       true,
+		`BODY "100=%"`:              true,
+		`BODY "élévé endof it"`:     true,
+		`BODY "compte-rendu"`:       false,
+		`TEXT "compte-rendu.pdf"`:   true,
+		`TEXT "résultat.pdf"`:       true,
+		`TEXT "JVBER"`:              false,
+	} {
+		want := "* SEARCH"
+		if found {
+			want += " 1"
+		}
+		if got := c.ok("SEARCH CHARSET UTF-8 %s", key); got[0] != want {
+			t.Errorf("%s: %s", key, got[0])
+		}
+	}
+}
+
+// TestSearchAbandoned: a connection ends though its client has asked for a search that takes long.
+func TestSearchAbandoned(t *testing.T) {
+	c := dial(t, newServer(t), embedded.Who{})
+	c.appendMessage("INBOX", "", "Subject: long\r\n\r\n"+strings.Repeat("0123456789abcdef\r\n", 200_000))
+	c.ok("SELECT INBOX")
+	c.say("s SEARCH %s\r\n", strings.TrimSpace(strings.Repeat("NOT BODY nowhere ", 2000)))
+	c.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // it is at it
+	if line, err := c.hear(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("%q, %v", line, err)
+	}
+	start := time.Now()
+	c.conn.Close()
+	if d := time.Since(start); d > 3*time.Second {
+		t.Errorf("closing took %v", d)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"mime"
-	"mime/quotedprintable"
 	netmail "net/mail"
 	"strings"
 	"time"
@@ -111,13 +110,23 @@ func headerHolds(header []byte, field, needle string) bool {
 	return found
 }
 
-// decodeField unfolds a field and decodes its encoded words.
+// decodeField unfolds a field and decodes its encoded words. A fold is one space, whatever the sender's program indents with: nobody
+// searches for a tab.
 func decodeField(b []byte) string {
 	unfolded := make([]byte, 0, len(b))
+	folded := false
 	for _, c := range b {
-		if c != '\r' && c != '\n' {
-			unfolded = append(unfolded, c)
+		switch {
+		case c == '\r' || c == '\n':
+			folded = true
+			continue
+		case folded && (c == ' ' || c == '\t'):
+			continue
+		case folded:
+			unfolded = append(unfolded, ' ')
 		}
+		folded = false
+		unfolded = append(unfolded, c)
 	}
 	s := string(unfolded)
 	if !utf8.ValidString(s) {
@@ -145,8 +154,9 @@ func charsetOf(name string) encoding.Encoding {
 	return charmap.Windows1252
 }
 
-// bodyHolds tells whether the text of a part, or the header of a message within the message, holds the folded text.
-func (c *content) bodyHolds(needle string) bool {
+// bodyHolds tells whether the text of a part, or the header of a message within the message, holds the folded text; with headers
+// also those of parts, where the names of attachments stand.
+func (c *content) bodyHolds(needle string, headers bool) bool {
 	parts, err := c.detail.Parts()
 	if err != nil {
 		c.err = err
@@ -160,7 +170,7 @@ func (c *content) bodyHolds(needle string) bool {
 	}
 	for i, p := range parts {
 		inner := i > 0 && parts[i-1].Kind == structure.Message && parts[i-1].Depth < p.Depth
-		if inner && headerHolds(c.octets(p.Header, min(p.Body-p.Header, maxHeader)), "", needle) {
+		if (inner || headers && p.Depth > 0) && headerHolds(c.octets(p.Header, min(p.Body-p.Header, maxHeader)), "", needle) {
 			return true
 		}
 		if p.Kind == structure.Leaf && strings.HasPrefix(p.Type, "text/") && c.partHolds(p, needle) {
@@ -179,7 +189,7 @@ func (c *content) partHolds(p structure.Part, needle string) bool {
 	case "base64":
 		r = base64.NewDecoder(base64.StdEncoding, &base64Only{r: r})
 	case "quoted-printable":
-		r = quotedprintable.NewReader(r)
+		r = transform.NewReader(r, quotedPrintable{})
 	}
 	decode := transform.Transformer(encoding.Replacement.NewEncoder()) // what is no UTF-8 is replaced
 	if p.Charset != "" && p.Charset != "utf-8" && p.Charset != "us-ascii" {
@@ -187,17 +197,17 @@ func (c *content) partHolds(p structure.Part, needle string) bool {
 	}
 	buf := c.session.buffer()
 	defer c.session.srv.buffers.Put(buf)
-	return streamHolds(transform.NewReader(r, transform.Chain(decode, folding())), needle, *buf)
+	return c.streamHolds(transform.NewReader(r, transform.Chain(decode, folding())), needle, *buf)
 }
 
 // streamHolds tells whether r holds needle. A decoding error ends the text: mail is often broken, and what stands before can be
 // found.
-func streamHolds(r io.Reader, needle string, buf []byte) bool {
+func (c *content) streamHolds(r io.Reader, needle string, buf []byte) bool {
 	kept := 0
 	if len(needle) > len(buf)/2 {
 		buf = make([]byte, 2*len(needle))
 	}
-	for {
+	for !c.abandoned() {
 		n, err := r.Read(buf[kept:])
 		text := buf[:kept+n]
 		if bytes.Contains(text, []byte(needle)) {
@@ -208,6 +218,15 @@ func streamHolds(r io.Reader, needle string, buf []byte) bool {
 		}
 		kept = copy(buf, text[max(0, len(text)-len(needle)+1):])
 	}
+	return false
+}
+
+// abandoned tells whether nobody waits for the answer any more: a search may take long.
+func (c *content) abandoned() bool {
+	if err := c.session.ctx.Err(); err != nil {
+		c.err = err
+	}
+	return c.err != nil
 }
 
 // base64Only drops what is no base64 alphabet, which decoders are to ignore (RFC 2045, 6.8).

@@ -92,6 +92,9 @@ func (c *compiled) run() ([]uint32, error) {
 	var found, open []uint32
 	s := c.session
 	for seq := uint32(1); seq <= s.view.Len(); seq++ {
+		if err := s.ctx.Err(); err != nil {
+			return nil, err
+		}
 		m, ok := s.view.Message(seq)
 		if !ok {
 			continue

@@ -163,13 +163,16 @@ func (c *compiled) reading(k *wire.SearchKey) func(*candidate) verdict {
 		if m.content == nil {
 			return unknown
 		}
+		if m.content.abandoned() {
+			return fails
+		}
 		switch k.Op {
 		case wire.SearchHeader:
 			return verdictOf(m.content.headerHolds(k.Field, needle))
 		case wire.SearchBody:
-			return verdictOf(m.content.bodyHolds(needle))
+			return verdictOf(m.content.bodyHolds(needle, false))
 		case wire.SearchText:
-			return verdictOf(m.content.headerHolds("", needle) || m.content.bodyHolds(needle))
+			return verdictOf(m.content.headerHolds("", needle) || m.content.bodyHolds(needle, true))
 		}
 		sent, ok := m.content.sent()
 		switch {
