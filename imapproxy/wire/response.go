@@ -158,6 +158,7 @@ func trimEOL(line []byte) []byte {
 func (r *ResponseReader) Copy(w io.Writer) error {
 	r.open = false
 	line, partial := r.resp.line, r.resp.partial
+	literals := r.resp.announcing()
 	var tail [maxAnnouncement]byte // the end of a line that came in pieces, in case it announces a literal
 	kept := 0
 	for {
@@ -173,7 +174,7 @@ func (r *ResponseReader) Copy(w io.Writer) error {
 				end = tail[:kept]
 			}
 			n, ok := announcedLiteral(end)
-			if !ok {
+			if !ok || !literals.may() {
 				return nil
 			}
 			kept = 0
@@ -185,6 +186,7 @@ func (r *ResponseReader) Copy(w io.Writer) error {
 		if line, partial, err = r.readLine(); err != nil {
 			return unexpected(err)
 		}
+		literals.read(line)
 	}
 }
 
@@ -343,7 +345,7 @@ func FormatNumbers(list []uint32) string {
 
 // LiteralSize is the size of the literal that the response's first line announces.
 func (r *Response) LiteralSize() (int64, bool) {
-	if r.partial {
+	if literals := r.announcing(); r.partial || !literals.may() {
 		return 0, false
 	}
 	return announcedLiteral(r.line)
