@@ -52,11 +52,24 @@ func ParseList(name string, args []byte) (l List, err error) {
 			return l, err
 		}
 	}
-	if len(l.Reference) > maxPattern {
-		return l, syntax("Reference too long")
+	if l.cost() > maxPattern {
+		return l, syntax("Mailbox patterns too long")
 	}
 	return l, p.End()
 }
+
+// cost is how many octets each mailbox's name has to be matched with; what holds no wildcard is only compared.
+func (l *List) cost() int {
+	n := len(l.Reference)
+	for _, pattern := range l.Patterns {
+		if hasWildcard(l.Reference + pattern) {
+			n += len(l.Reference) + len(pattern)
+		}
+	}
+	return n
+}
+
+func hasWildcard(pattern string) bool { return strings.ContainsAny(pattern, "*%") }
 
 func (p *Parser) listSelection(l *List) error {
 	err := p.List(func() error {
@@ -142,6 +155,9 @@ func (p *Parser) listReturn(l *List) error {
 func MatchList(pattern, name string, delim byte) bool {
 	if strings.EqualFold(name, "INBOX") && strings.EqualFold(pattern, name) {
 		return true
+	}
+	if !hasWildcard(pattern) {
+		return pattern == name
 	}
 	// at[j] holds whether the octets of name read so far match pattern[:j]. The work is at most the product of both lengths,
 	// whatever the pattern.

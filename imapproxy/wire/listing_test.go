@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -90,4 +91,44 @@ func TestListAnswers(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", tt.command, strings.Join(got, "|"), tt.want)
 		}
 	}
+}
+
+// FuzzListing: a pattern matches what it stands for, and every answer can be read again.
+func FuzzListing(f *testing.F) {
+	for _, s := range []string{`"" %`, `"" *`, `a "*%b"`, `(SUBSCRIBED RECURSIVEMATCH) "" (% "a*")`, `"" "" RETURN (STATUS (SIZE))`, `a/ "%/%"`} {
+		f.Add(s, "a/b")
+	}
+	f.Fuzz(func(t *testing.T, args, name string) {
+		for _, command := range []string{"LIST", "LSUB"} {
+			l, err := ParseList(command, []byte(args))
+			if err != nil {
+				continue
+			}
+			for _, found := range l.Answer([]Folder{{Name: "INBOX", Subscribed: true}, {Name: name, Subscribed: true, Missing: true}, {Name: "a/b/c"}}, '/') {
+				line := found.Append(nil, command, '/')
+				p := NewParser(line[strings.IndexByte(string(line), ')')+len(`) "/" `):])
+				if got, err := p.AString(); err != nil || got != strings.ReplaceAll(found.Name, "\x00", "\x80") {
+					t.Errorf("%s %q: %q is read as %q, %v", command, args, line, got, err)
+				}
+			}
+			for _, pattern := range l.Patterns {
+				if strings.EqualFold(name, "INBOX") || len(pattern) > 100 {
+					continue
+				}
+				e := strings.NewReplacer(`\*`, "(?s:.*)", "%", "[^/]*").Replace(regexp.QuoteMeta(latin(pattern)))
+				if want := regexp.MustCompile("^" + e + "$").MatchString(latin(name)); MatchList(pattern, name, '/') != want {
+					t.Errorf("%q matches %q: %v", pattern, name, !want)
+				}
+			}
+		}
+	})
+}
+
+// latin makes a character of each octet.
+func latin(s string) string {
+	r := make([]rune, len(s))
+	for i := range len(s) {
+		r[i] = rune(s[i])
+	}
+	return string(r)
 }

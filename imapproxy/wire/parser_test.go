@@ -211,6 +211,14 @@ func TestFetchFacts(t *testing.T) {
 	}
 }
 
+// TestManyNames: names without wildcards cost little, so that many of them may be asked for.
+func TestManyNames(t *testing.T) {
+	l, err := ParseList("LIST", []byte(`"" (`+strings.Repeat(strings.Repeat("n", 100)+" ", 31)+"a*) RETURN (STATUS (MESSAGES))"))
+	if err != nil || len(l.Patterns) != 32 {
+		t.Errorf("%d patterns, %v", len(l.Patterns), err)
+	}
+}
+
 func TestCommands(t *testing.T) {
 	set := NumSet{Ranges: []NumRange{{1, 2}}}
 	for _, tt := range []struct {
@@ -315,6 +323,8 @@ func TestRefusedCommands(t *testing.T) {
 		{"LSUB", `"" * RETURN ()`},
 		{"LSUB", `() "" *`},
 		{"LIST", `"" (` + strings.Repeat("a ", 32) + "a)"},
+		{"LIST", `"" (` + strings.Repeat(strings.Repeat("*a", 40)+" ", 13) + "a)"},
+		{"LIST", strings.Repeat("r", 500) + " (*a *b *c)"},
 	} {
 		err := parsers[tt.command]([]byte(tt.args))
 		if fault := new(SyntaxError); !errors.As(err, &fault) {

@@ -128,9 +128,13 @@ func FuzzResponses(f *testing.F) {
 				}
 			}
 		}
-		a, _ := copyAll(bytes.NewReader(in))
-		if !strings.HasPrefix(string(in), a) {
+		a, err := copyAll(bytes.NewReader(in))
+		if !strings.HasPrefix(string(in), a) || errors.Is(err, io.EOF) && a != string(in) {
 			t.Errorf("copied what was not there: %q from %q", a, in)
+		}
+		b, err2 := copyAll(iotest.OneByteReader(bytes.NewReader(in)))
+		if b != a || err.Error() != err2.Error() {
+			t.Errorf("octet by octet %q, %v; whole %q, %v", b, err2, a, err)
 		}
 	})
 }
