@@ -11,6 +11,8 @@ type Fetch struct {
 	Items        []FetchItem // macros expanded
 	ChangedSince uint64      // RFC 7162; 0 when not given
 	Vanished     bool        // RFC 7162
+
+	fields int // in all Items
 }
 
 // ItemKind says what a FetchItem asks for.
@@ -107,8 +109,11 @@ func ParseFetch(args []byte) (f Fetch, err error) {
 	return f, p.End()
 }
 
-// maxFetchItems bounds the work of one command.
-const maxFetchItems = 200
+// Bounds of the work of one command: a header of many short lines is compared with each field, for each message.
+const (
+	maxFetchItems  = 200
+	maxFetchFields = 500
+)
 
 func (p *Parser) fetchItem(f *Fetch, alone bool) error {
 	if len(f.Items) == maxFetchItems {
@@ -126,6 +131,9 @@ func (p *Parser) fetchItem(f *Fetch, alone bool) error {
 		}
 		err := p.section(&item)
 		f.Items = append(f.Items, item)
+		if f.fields += len(item.Fields); err == nil && f.fields > maxFetchFields {
+			err = syntax("Too many header fields")
+		}
 		return err
 	}
 	if macro := fetchMacros[name]; alone && macro != nil {

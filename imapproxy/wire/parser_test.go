@@ -286,6 +286,7 @@ func TestRefusedCommands(t *testing.T) {
 		{"FETCH", "1 BODY[" + strings.Repeat("1.", 101) + "1]"},
 		{"FETCH", "1 (" + strings.Repeat("UID ", 201) + "UID)"},
 		{"FETCH", "1 (UID) (CHANGEDSINCE 0)"},
+		{"FETCH", "1 (" + strings.Repeat("BODY[HEADER.FIELDS (a b c)] ", 167) + "UID)"},
 		{"FETCH", "1 (UID) (X)"},
 		{"STORE", "1 FLAG (a)"},
 		{"STORE", "1 +FLAGS"},
