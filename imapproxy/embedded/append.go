@@ -72,7 +72,7 @@ func (s *session) checkAppend(name string, m *wire.Literal) error {
 	if err != nil {
 		return err
 	}
-	if u.Limit > 0 && u.Octets+m.Size > u.Limit {
+	if u.Limit > 0 && m.Size > u.Limit-u.Octets {
 		return mailbox.ErrOverQuota
 	}
 	return nil

@@ -28,13 +28,19 @@ const mb = 1 << 20
 // newServer answers a server on a store in memory, whose invariants are checked when the test ends.
 func newServer(tb testing.TB) *embedded.Server {
 	tb.Helper()
+	return newServerTaking(tb, 8*mb)
+}
+
+// newServerTaking is newServer with another limit of one message.
+func newServerTaking(tb testing.TB, maxMessage int64) *embedded.Server {
+	tb.Helper()
 	st := storetest.New(tb)
 	bodies, err := body.New(st, tb.TempDir(), body.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	boxes := mailbox.New(st, bodies, mailbox.Options{
-		Names: mailbox.FrenchNames, MaxMessage: 8 * mb, Now: func() time.Time { return time.Unix(1_800_000_000, 0) },
+		Names: mailbox.FrenchNames, MaxMessage: maxMessage, Now: func() time.Time { return time.Unix(1_800_000_000, 0) },
 	})
 	storetest.CheckAtEnd(tb, st, boxes, body.Checker{Bodies: bodies, Referrers: []body.Referrer{boxes}})
 	return embedded.New(boxes, embedded.Options{Subscriptions: subscription.New(st)})

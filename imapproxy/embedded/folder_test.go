@@ -84,6 +84,9 @@ func TestQuota(t *testing.T) {
 		step{"APPEND INBOX {1001}", []string{"NO [OVERQUOTA] …"}},
 		step{"MOVE 1 Archives", []string{"* OK [COPYUID 1800000005 1 1] …", "* 1 EXPUNGE", "OK…"}},
 	)
+	unlimited := dial(t, newServerTaking(t, 0), embedded.Who{Quota: 3000})
+	unlimited.appendMessage("INBOX", "", "x")
+	unlimited.expect(step{"APPEND INBOX {9223372036854775807}", []string{"NO [OVERQUOTA] …"}})
 	free := dial(t, srv, embedded.Who{Account: noemie})
 	free.expect(step{`GETQUOTA ""`, []string{`* QUOTA "" ()`, "OK …"}})
 }
