@@ -35,6 +35,9 @@ func TestTwoSessions(t *testing.T) {
 		}},
 		step{"FETCH 2 BODY.PEEK[]", []string{"NO [EXPUNGEISSUED] …"}},
 		step{"FETCH 2 FLAGS", []string{`* 2 FETCH (FLAGS (\Deleted))`, "OK…"}},
+		step{`STORE 2 +FLAGS (\Seen)`, []string{"NO [EXPUNGEISSUED] …"}},
+		step{"STORE 2,4 +FLAGS (work)", []string{"* 4 FETCH (FLAGS (work))", "NO [EXPUNGEISSUED] …"}},
+		step{"STORE 2,4 +FLAGS.SILENT (work)", []string{"OK…"}},
 		step{"UID FETCH 4 UID", []string{"* 4 FETCH (UID 4)", "* 2 EXPUNGE", "* 2 EXPUNGE", "OK…"}},
 		step{"FETCH 2 (UID FLAGS)", []string{"* 2 FETCH (UID 4 FLAGS (work))", "OK…"}},
 	)
@@ -65,6 +68,25 @@ func TestCopyAndMove(t *testing.T) {
 		step{"FETCH 1:* (UID FLAGS)", []string{`* 1 FETCH (UID 1 FLAGS (work \Recent))`, `* 2 FETCH (UID 3 FLAGS (work \Recent))`, `* 3 FETCH (UID 6 FLAGS (work \Recent))`, "OK…"}},
 		step{"STATUS Archives (MESSAGES RECENT UNSEEN)", []string{"* STATUS Archives (MESSAGES 5 RECENT 5 UNSEEN 5)", "OK…"}},
 		step{"UNSELECT", []string{"OK…"}},
+	)
+}
+
+// TestCopyExpunged: what another session has expunged is not passed over as if it had been copied, unless it is named by UID.
+func TestCopyExpunged(t *testing.T) {
+	srv := newServer(t)
+	a, b := dial(t, srv, embedded.Who{}), dial(t, srv, embedded.Who{})
+	for range 2 {
+		a.appendMessage("INBOX", "", plain)
+	}
+	b.ok("SELECT INBOX")
+	a.ok("SELECT INBOX")
+	a.ok(`STORE 2 FLAGS.SILENT (\Deleted)`)
+	a.ok("EXPUNGE")
+	b.expect(
+		step{"FETCH 2 UID", []string{"* 2 FETCH (UID 2)", "OK…"}},
+		step{"COPY 1:2 Archives", []string{"* 2 EXPUNGE", "NO [EXPUNGEISSUED] …"}},
+		step{"STATUS Archives (MESSAGES)", []string{"* STATUS Archives (MESSAGES 0)", "OK…"}},
+		step{"UID COPY 1:2 Archives", []string{"OK [COPYUID 1800000005 1 1] …"}},
 	)
 }
 

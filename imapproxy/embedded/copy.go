@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"balorg/imapproxy/wire"
@@ -40,6 +41,11 @@ func (s *session) copyTo(cmd *wire.Command, c wire.Copy, dst *mailbox.Account, m
 	seqs, err := s.resolve(c.Set, isUID(cmd))
 	if err != nil {
 		return err
+	}
+	// A message that the client names by its number and that is there no more is not passed over as if it had been copied; none
+	// is then (RFC 2180 is about such mailboxes).
+	if !isUID(cmd) && slices.ContainsFunc(seqs, s.view.Expunged) {
+		return mailbox.ErrExpunged
 	}
 	do := s.view.Copy
 	if move {

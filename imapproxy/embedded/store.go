@@ -35,7 +35,12 @@ func (s *session) store(cmd *wire.Command) error {
 	if len(keywords) != before {
 		b = s.appendFlagLists(b) // a client learns of a keyword before it meets it
 	}
+	missing := false
 	for _, seq := range seqs {
+		if s.view.Expunged(seq) { // the others are told
+			missing = true
+			continue
+		}
 		if m, ok := s.view.Message(seq); ok {
 			b = s.appendFlagsOf(b, seq, &m, keywords, isUID(cmd))
 		}
@@ -45,6 +50,9 @@ func (s *session) store(cmd *wire.Command) error {
 		}
 	}
 	s.send(b)
+	if missing && !isUID(cmd) {
+		return mailbox.ErrExpunged
+	}
 	return nil
 }
 

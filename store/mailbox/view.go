@@ -202,6 +202,15 @@ func (v *View) Message(seq uint32) (Meta, bool) {
 	}, true
 }
 
+// Expunged tells whether another session has expunged a message that the view still has.
+func (v *View) Expunged(seq uint32) bool {
+	uid := v.UID(seq)
+	v.x.mu.RLock()
+	defer v.x.mu.RUnlock()
+	_, there := v.x.find(uid)
+	return uid != 0 && !there
+}
+
 func zone(minutes int16) *time.Location {
 	if minutes == 0 {
 		return time.UTC
