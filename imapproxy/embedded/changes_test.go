@@ -408,3 +408,25 @@ func TestSearchAbandoned(t *testing.T) {
 		t.Errorf("closing took %v", d)
 	}
 }
+
+// TestSentDates: the day of a date is found though its time or zone breaks the rules.
+func TestSentDates(t *testing.T) {
+	c := dial(t, newServer(t), embedded.Who{})
+	dates := []string{
+		"Mon, 2 Nov 2026 09:30:00 +0100", "2 Nov 2026 09:30 EST", "Mon, 02 Nov 2026 23:59:59 GMT+01:00", "lundi, 2 Nov 2026 09:30:00 +0100 (heure d\xe9t\xe9)",
+		"Mon, 2 Nov 2026 09:30:00", "Mon,2 Nov 2026 9h30", "2 Nov 2026", "Mon, 2 Nov 2026 09:30:00 +0100 CET",
+	}
+	for _, d := range dates {
+		c.appendMessage("INBOX", "", "Date: "+d+"\r\n\r\nx")
+	}
+	for _, d := range []string{"", ",", "yesterday", "2026", "Mon, 3 Nov 2026 00:30:00 +0100"} {
+		c.appendMessage("INBOX", "", "Date: "+d+"\r\n\r\nx")
+	}
+	c.ok("SELECT INBOX")
+	for seq := range dates {
+		if got := c.ok("SEARCH %d SENTON 2-Nov-2026", seq+1); got[0] != fmt.Sprintf("* SEARCH %d", seq+1) {
+			t.Errorf("%s: %s", dates[seq], got[0])
+		}
+	}
+	c.expect(step{"SEARCH SENTSINCE 3-Nov-2026", []string{"* SEARCH 13", "OK…"}}, step{"SEARCH SENTON 2-Nov-2026 9:*", []string{"* SEARCH", "OK…"}})
+}

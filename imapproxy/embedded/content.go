@@ -252,8 +252,19 @@ func (c *content) sent() (t time.Time, ok bool) {
 		}
 		value := strings.TrimSpace(decodeField(text[bytes.IndexByte(text, ':')+1:]))
 		var err error
-		t, err = netmail.ParseDate(value)
+		if t, err = netmail.ParseDate(value); err != nil {
+			t, err = parseDay(value)
+		}
 		ok = err == nil
 	})
 	return t, ok
+}
+
+// parseDay reads the day of a date whose time or zone nobody understands: searches ask for no more.
+func parseDay(s string) (time.Time, error) {
+	words := strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' })
+	if len(words) > 0 && (words[0][0] < '0' || words[0][0] > '9') { // the day of the week, in whatever language
+		words = words[1:]
+	}
+	return time.Parse("2 Jan 2006", strings.Join(words[:min(len(words), 3)], " "))
 }
