@@ -132,3 +132,23 @@ func latin(s string) string {
 	}
 	return string(r)
 }
+
+// TestListRecursive is example 9 of RFC 5258, 5: a level is told of only for what is subscribed below and not told itself.
+func TestListRecursive(t *testing.T) {
+	folders := []Folder{{Name: "foo2"}, {Name: "baz2"}}
+	for _, name := range []string{"foo2/bar1", "foo2/bar2", "baz2/bar2", "baz2/bar22", "baz2/bar222", "eps2", "eps2/mamba", "qux2/bar2"} {
+		folders = append(folders, Folder{Name: name, Subscribed: true})
+	}
+	l, err := ParseList("LIST", []byte(`(RECURSIVEMATCH SUBSCRIBED) "" "*2"`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, found := range l.Answer(folders, '/') {
+		got = append(got, strings.Join(append([]string{found.Name}, found.ChildInfo...), " "))
+	}
+	want := "foo2 SUBSCRIBED|foo2/bar2|baz2/bar2|baz2/bar22|baz2/bar222|eps2 SUBSCRIBED|qux2/bar2"
+	if strings.Join(got, "|") != want {
+		t.Errorf("got %s\nwant %s", strings.Join(got, "|"), want)
+	}
+}
