@@ -243,7 +243,7 @@ func (r *ResponseReader) copyLiteral(w io.Writer, n int64) error {
 
 // passLiteral writes what is buffered of a literal and has the connection send the rest on.
 func (r *ResponseReader) passLiteral(w io.Writer, n int64) error {
-	p, _ := r.br.Peek(int(min(n, int64(r.br.Buffered())))) //nolint:errcheck // it is buffered
+	p, _ := r.br.Peek(int(min(n, int64(r.br.Buffered())))) // it is buffered
 	if _, err := w.Write(p); err != nil {
 		return err
 	}

@@ -69,6 +69,7 @@ func TestResponseCopy(t *testing.T) {
 	for i, in := range streams {
 		for name, src := range map[string]io.Reader{
 			"whole": strings.NewReader(in), "octets": iotest.OneByteReader(strings.NewReader(in)), "halves": iotest.HalfReader(strings.NewReader(in)),
+			"passed on": passing{strings.NewReader(in)}, "passed on by octets": passing{iotest.OneByteReader(strings.NewReader(in))},
 		} {
 			r := NewResponseReader(src)
 			var out bytes.Buffer
@@ -111,6 +112,11 @@ func TestResponseCollectAndSkip(t *testing.T) {
 	}
 }
 
+// passing is a connection that sends on by itself.
+type passing struct{ io.Reader }
+
+func (p passing) CopyNTo(w io.Writer, n int64) (int64, error) { return io.CopyN(w, p.Reader, n) }
+
 func FuzzResponses(f *testing.F) {
 	for _, s := range streams {
 		f.Add([]byte(s))
@@ -132,9 +138,13 @@ func FuzzResponses(f *testing.F) {
 		if !strings.HasPrefix(string(in), a) || errors.Is(err, io.EOF) && a != string(in) {
 			t.Errorf("copied what was not there: %q from %q", a, in)
 		}
-		b, err2 := copyAll(iotest.OneByteReader(bytes.NewReader(in)))
-		if b != a || err.Error() != err2.Error() {
-			t.Errorf("octet by octet %q, %v; whole %q, %v", b, err2, a, err)
+		for _, src := range []io.Reader{
+			iotest.OneByteReader(bytes.NewReader(in)), passing{bytes.NewReader(in)}, passing{iotest.OneByteReader(bytes.NewReader(in))},
+		} {
+			b, err2 := copyAll(src)
+			if b != a || err.Error() != err2.Error() {
+				t.Errorf("%T: %q, %v; whole %q, %v", src, b, err2, a, err)
+			}
 		}
 	})
 }
