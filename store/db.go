@@ -231,9 +231,9 @@ func (db *DB) Watch(prefix []byte) (changed <-chan struct{}, stop func()) {
 	return db.watches.add(string(prefix))
 }
 
-// Room answers ErrFull when n more octets on the state's disk would take it below the guard: for those who write files
-// beside the engine's.
-func (db *DB) Room(n int64) error { return db.space.room(db.opt.MinFree + n) }
+// Room answers ErrFull when n more octets on the state's disk would take it below the guard, and sets them aside when they do
+// not: for those who write files beside the engine's, before they write.
+func (db *DB) Room(n int64) error { return db.space.reserve(db.opt.MinFree, n) }
 
 // Ready answers nil when the state can be read and written, ErrUnavailable or ErrFull otherwise.
 func (db *DB) Ready() error {

@@ -382,6 +382,30 @@ func TestSpaceCountsWhatIsWritten(t *testing.T) {
 	}
 }
 
+// TestSpaceCountsFiles: what was set aside for files between two readings is not given twice, to files or to the engine.
+func TestSpaceCountsFiles(t *testing.T) {
+	readings := 0
+	s := &space{read: func() (int64, error) { readings++; return 1000, nil }}
+	for range 3 {
+		if err := s.reserve(100, 250); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if readings != 1 {
+		t.Errorf("%d readings", readings)
+	}
+	s.read = func() (int64, error) { readings++; return 250, nil } // they were written
+	if err := s.reserve(100, 250); !errors.Is(err, ErrFull) || readings != 2 {
+		t.Errorf("a file more: %v after %d readings", err, readings)
+	}
+	if err := s.room(251); !errors.Is(err, ErrFull) {
+		t.Errorf("the engine: %v", err)
+	}
+	if err := s.room(250); err != nil {
+		t.Errorf("a refused file counts: %v", err)
+	}
+}
+
 func TestOpenOnAFullDisk(t *testing.T) {
 	_, err := Open(Options{Dir: t.TempDir(), Free: func(string) (int64, error) { return 1 << 20, nil }})
 	if !errors.Is(err, ErrFull) {

@@ -29,7 +29,8 @@ type space struct {
 	mu      sync.Mutex
 	free    int64
 	at      time.Time
-	written int64 // since the reading
+	written int64 // by the engine since the reading
+	files   int64 // reserved for files since the reading
 }
 
 // allows answers ErrFull when the free space is below the guard, or for a reclaiming transaction below its share of it.
@@ -42,18 +43,35 @@ func (s *space) allows(reclaim bool) error {
 }
 
 func (s *space) room(need int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.look(need)
+}
+
+// reserve is room for n octets of files above need. They count as written from now on: a reading is a second old, in which
+// files could take all the guard keeps.
+func (s *space) reserve(need, n int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.look(need + n)
+	if err == nil {
+		s.files += n
+	}
+	return err
+}
+
+// look compares what is left, read anew when it is old or too little, with need. The caller holds s.mu.
+func (s *space) look(need int64) error {
 	if s.read == nil {
 		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	left := s.free - s.written*writeAmplification
+	left := s.free - s.written*writeAmplification - s.files
 	if left < need || time.Since(s.at) > spaceAge || s.at.IsZero() {
 		free, err := s.read()
 		if err != nil {
 			return fmt.Errorf("read the free space of the state's disk: %w", err)
 		}
-		s.free, s.at, s.written = free, time.Now(), 0
+		s.free, s.at, s.written, s.files = free, time.Now(), 0, 0
 		left = free
 	}
 	if left < need {

@@ -24,6 +24,7 @@ func TestDiskFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = st.Close() }) // or the disk could not be taken out when the test failed
 	var kept []body.ID
 	for round := range 3 {
 		more := fillUp(t, st, bodies)
