@@ -11,11 +11,22 @@ type Checker interface {
 	Check(ctx context.Context, r Reader, report func(problem string)) error
 }
 
+// Preparer is a Checker that compares the view with what lies outside it and changes meanwhile. Prepare is called before the
+// view is taken, and done when all has been checked.
+type Preparer interface {
+	Prepare() (done func())
+}
+
 // Check runs the checkers on one consistent view and answers the problems they report, none when all is well. It also
 // reports keys that belong to no table.
 func Check(ctx context.Context, st Store, checkers ...Checker) ([]string, error) {
 	var problems []string
 	report := func(problem string) { problems = append(problems, problem) }
+	for _, c := range checkers {
+		if p, ok := c.(Preparer); ok {
+			defer p.Prepare()()
+		}
+	}
 	err := st.View(ctx, func(r Reader) error {
 		if err := checkTables(ctx, r, report); err != nil {
 			return err

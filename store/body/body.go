@@ -49,6 +49,8 @@ type Bodies struct {
 
 	mu      sync.Mutex
 	pending map[string]struct{} // names of files no row may name yet: Sweep leaves them alone
+	checks  int                 // Checkers at work
+	moved   map[string]struct{} // names of files that came or went while some Checker was at work
 }
 
 // New answers the bodies of st, whose files are under dir, made when it is not there. It reads nothing else: call Sweep
@@ -166,7 +168,10 @@ func (b *Bodies) Unref(tx store.Writer, id ID) (gone bool, err error) {
 		return true, tx.Delete(valueKey(id))
 	}
 	// A file that cannot be removed now is an orphan, and the next Sweep's.
-	tx.AfterCommit(func() { _ = os.Remove(b.path(r.file)) })
+	tx.AfterCommit(func() {
+		b.noteMoved(r.file)
+		_ = os.Remove(b.path(r.file))
+	})
 	return true, nil
 }
 

@@ -327,6 +327,29 @@ func (r referrer) Bodies(_ context.Context, _ store.Reader, fn func(body.ID)) er
 	return nil
 }
 
+// meanwhile is a checker that does something once the view to be checked has been taken.
+type meanwhile func()
+
+func (m meanwhile) Check(context.Context, store.Reader, func(string)) error {
+	done := make(chan struct{})
+	go func() { defer close(done); m() }()
+	<-done
+	return nil
+}
+
+// TestCheckWhileBodiesMove: bodies that come and go while the state of a running daemon is checked are no problem.
+func TestCheckWhileBodiesMove(t *testing.T) {
+	st, b, _ := newBodies(t)
+	old := put(t, st, b, octets(body.InlineLimit+1))
+	problems, err := store.Check(t.Context(), st, meanwhile(func() {
+		unref(t, st, b, old)
+		put(t, st, b, octets(body.InlineLimit+2))
+	}), body.Checker{Bodies: b, Contents: true})
+	if err != nil || len(problems) > 0 {
+		t.Errorf("found %q, %v", problems, err)
+	}
+}
+
 func TestCheckFinds(t *testing.T) {
 	st := storetest.New(t)
 	dir := t.TempDir()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 
 	"balorg/store"
@@ -18,11 +19,45 @@ type Referrer interface {
 }
 
 // Checker verifies that each row has its octets, each file its row, and, when Referrers holds every table that refers to
-// bodies, that the counts are their sums. It is a store.Checker. Files that are being written while it looks are no problem.
+// bodies, that the counts are their sums. It is a store.Checker. Files that come and go while it looks are no problem.
 type Checker struct {
 	Bodies    *Bodies
 	Referrers []Referrer
 	Contents  bool // read all octets and compare their checksums
+}
+
+// Prepare implements store.Preparer: from now on it is noted which files come and go, for the view knows nothing of it.
+func (c Checker) Prepare() (done func()) {
+	b := c.Bodies
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.checks++; b.checks == 1 {
+		b.moved = make(map[string]struct{})
+	}
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.checks--; b.checks == 0 {
+			b.moved = nil
+		}
+	}
+}
+
+// noteMoved says that a file goes, before it does.
+func (b *Bodies) noteMoved(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.checks > 0 {
+		b.moved[name] = struct{}{}
+	}
+}
+
+// hasMoved tells whether a file came or went since a Checker at work was prepared.
+func (b *Bodies) hasMoved(name string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, ok := b.moved[name]
+	return ok
 }
 
 // Check implements store.Checker.
@@ -33,7 +68,7 @@ func (c Checker) Check(ctx context.Context, r store.Reader, report func(problem 
 	}
 	unnamed := make(map[string]found, len(files))
 	for _, f := range files {
-		if !c.Bodies.held(f.name) {
+		if !c.Bodies.held(f.name) && !c.Bodies.hasMoved(f.name) {
 			unnamed[f.name] = f
 		}
 	}
@@ -84,6 +119,9 @@ func (c Checker) checkRow(r store.Reader, id ID, got row, unnamed map[string]fou
 			delete(unnamed, got.file)
 		}
 		f, err := os.Open(c.Bodies.path(got.file))
+		if errors.Is(err, fs.ErrNotExist) && c.Bodies.hasMoved(got.file) {
+			return // the body has been let go meanwhile
+		}
 		if err != nil {
 			report(fmt.Sprintf("body %d: its file cannot be opened: %v", id, errors.Unwrap(err)))
 			return

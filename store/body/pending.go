@@ -205,6 +205,9 @@ func (b *Bodies) letGo(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.pending, name)
+	if b.checks > 0 {
+		b.moved[name] = struct{}{}
+	}
 }
 
 func (b *Bodies) held(name string) bool {
