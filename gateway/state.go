@@ -228,19 +228,29 @@ func (st *state) removeExpired(ctx context.Context, log *slog.Logger) error {
 		if err := st.boxes.Remove(ctx, i.ID); err != nil {
 			return fmt.Errorf("removing the mail of %s: %w", i.Address, err)
 		}
-		err := st.db.Reclaim(ctx, func(tx store.Writer) error {
-			if err := setting.Forget(tx, i.ID); err != nil {
-				return err
-			}
-			if err := subscription.Forget(tx, i.ID); err != nil {
-				return err
-			}
-			return identity.Delete(tx, i.ID)
-		})
-		if err != nil {
+		if err := st.forget(ctx, i.ID); err != nil {
 			return fmt.Errorf("removing the settings of %s: %w", i.Address, err)
 		}
 		log.InfoContext(ctx, "removed the mail of a former account", slog.Any("address", i.Address))
+	}
+	return nil
+}
+
+// forget removes the settings, subscriptions and identity of an account, in as many transactions as the subscriptions need.
+func (st *state) forget(ctx context.Context, id mail.AccountID) error {
+	for more := true; more; {
+		err := st.db.Reclaim(ctx, func(tx store.Writer) (err error) {
+			if more, err = subscription.Forget(tx, id); err != nil || more {
+				return err
+			}
+			if err := setting.Forget(tx, id); err != nil {
+				return err
+			}
+			return identity.Delete(tx, id)
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

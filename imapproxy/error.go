@@ -8,6 +8,7 @@ import (
 	"balorg/imapproxy/wire"
 	"balorg/policy/auth"
 	"balorg/store"
+	"balorg/store/subscription"
 )
 
 // answer is how a command ends: the tagged line without its tag. It is an error so that a handler can return it from any
@@ -73,6 +74,10 @@ func answerTo(err error) (a *answer, internal bool) {
 		return no("AUTHENTICATIONFAILED", "Authentication failed"), false
 	case errors.Is(err, auth.ErrTemporary):
 		return no("UNAVAILABLE", "Authentication is not possible at the moment, please try again"), false
+	case errors.Is(err, subscription.ErrLongName):
+		return no("CANNOT", "Mailbox name is too long"), false
+	case errors.Is(err, subscription.ErrTooMany):
+		return no("LIMIT", "Too many subscriptions"), false
 	case errors.Is(err, store.ErrFull):
 		return no("LIMIT", "The server's disk is full"), true
 	case errors.Is(err, errLost), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):

@@ -9,6 +9,7 @@ import (
 	"balorg/imapproxy/wire"
 	"balorg/policy/auth"
 	"balorg/store"
+	"balorg/store/subscription"
 )
 
 // TestAnswers holds every error that reaches a client against what it is told: a code it can act on, and no word of ours that
@@ -27,6 +28,8 @@ func TestAnswers(t *testing.T) {
 		{auth.ErrRefused, "NO [AUTHENTICATIONFAILED] Authentication failed", false},
 		{&auth.Refusal{User: "x"}, "NO [AUTHENTICATIONFAILED] Authentication failed", false},
 		{auth.ErrTemporary, "NO [UNAVAILABLE] Authentication is not possible at the moment, please try again", false},
+		{fmt.Errorf("subscription: %w", subscription.ErrLongName), "NO [CANNOT] Mailbox name is too long", false},
+		{fmt.Errorf("subscription: %w", subscription.ErrTooMany), "NO [LIMIT] Too many subscriptions", false},
 		{fmt.Errorf("tracing: %w", store.ErrFull), "NO [LIMIT] The server's disk is full", true},
 		{fmt.Errorf("tracing: %w", store.ErrUnavailable), "NO [UNAVAILABLE] The mailbox cannot be reached at the moment", true},
 		{fmt.Errorf("%w: %w", errLost, secret), "NO [UNAVAILABLE] The mailbox cannot be reached at the moment", true},
