@@ -258,5 +258,6 @@ func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 // check verifies every invariant of the state.
 func (st *state) check(ctx context.Context) ([]string, error) {
 	return store.Check(ctx, st.db,
-		body.Checker{Bodies: st.bodies, Referrers: []body.Referrer{st.boxes}}, st.boxes, st.trace.Checker())
+		body.Checker{Bodies: st.bodies, Referrers: []body.Referrer{st.boxes}, Contents: true}, st.boxes, st.trace.Checker(),
+		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.subscriptions}}, st.settings.Table, st.subscriptions)
 }

@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -66,5 +67,41 @@ func view(t *testing.T, st store.Store, fn func(store.Reader) error) {
 	t.Helper()
 	if err := st.View(t.Context(), fn); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// owner holds something of each of its accounts.
+type owner []mail.AccountID
+
+func (o owner) Owners(_ context.Context, _ store.Reader, fn func(string, mail.AccountID)) error {
+	for _, id := range o {
+		fn("thing", id)
+	}
+	return nil
+}
+
+func TestCheckFinds(t *testing.T) {
+	st := storetest.New(t)
+	marc := identity.Identity{ID: "aaaaaaaaaaaaaaaa", Address: "marc@a.fr", State: "live"}
+	for _, tt := range []struct {
+		key, value string
+		owners     owner
+		want       []string
+	}{
+		{owners: owner{marc.ID}},
+		{owners: owner{marc.ID, "gone"}, want: []string{"thing of account gone: it has no identity"}},
+		{key: "i/bbbb", value: `{"id":"aaaa","address":"a@b.fr","state":"live"}`, want: []string{"identity bbbb: its row is damaged"}},
+		{key: "i/bbbb", value: `{`, owners: owner{"bbbb"}, want: []string{"identity bbbb: its row is damaged"}},
+	} {
+		update(t, st, func(tx store.Writer) error {
+			if tt.key != "" {
+				return tx.Set([]byte(tt.key), []byte(tt.value))
+			}
+			return identity.Put(tx, marc)
+		})
+		problems, err := store.Check(t.Context(), st, identity.Checker{Owners: []identity.Owner{tt.owners}})
+		if diff := cmp.Diff(tt.want, problems); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", tt.key, err, diff)
+		}
 	}
 }

@@ -42,6 +42,14 @@ func (s *Store) Bodies(ctx context.Context, r store.Reader, fn func(body.ID)) er
 	return r.Err()
 }
 
+// Owners implements identity.Owner.
+func (s *Store) Owners(_ context.Context, r store.Reader, fn func(what string, id mail.AccountID)) error {
+	for k := range r.Scan([]byte(tableAccount), store.PrefixEnd([]byte(tableAccount))) {
+		fn("mailbox", mail.AccountID(k[len(tableAccount):]))
+	}
+	return r.Err()
+}
+
 type checker struct {
 	r        store.Reader
 	report   func(string)

@@ -86,3 +86,37 @@ func TestChoices(t *testing.T) {
 		t.Error("a choice of nobody was taken")
 	}
 }
+
+func TestCheckFinds(t *testing.T) {
+	st := storetest.New(t)
+	table := setting.New(st)
+	ctx := t.Context()
+	if err := table.SetPassword(ctx, noemie, "$argon2id$one"); err != nil {
+		t.Fatal(err)
+	}
+	if err := table.SetChoice(ctx, setting.Choice{Kind: "notify", Person: claire, Mailbox: urgences}); err != nil {
+		t.Fatal(err)
+	}
+	if problems, err := store.Check(ctx, st, table); err != nil || len(problems) > 0 {
+		t.Fatalf("sound state: %q, %v", problems, err)
+	}
+	err := st.Update(ctx, func(tx store.Writer) error {
+		return errors.Join(tx.Set([]byte("p/x"), nil), tx.Set([]byte("c/x/notify/y"), []byte(`{"kind":"notify","person":"x"}`)), tx.Set([]byte("c/z"), []byte("{")))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := store.Check(ctx, st, table)
+	want := []string{`choice "c/x/notify/y": its row is damaged`, `choice "c/z": its row is damaged`, "password of account x: it is empty"}
+	if diff := cmp.Diff(want, problems); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	var owners []string
+	err = st.View(ctx, func(r store.Reader) error {
+		return table.Owners(ctx, r, func(what string, id mail.AccountID) { owners = append(owners, what+" "+string(id)) })
+	})
+	want = []string{"password " + string(noemie), "password x", "choice " + string(claire), "choice x", "choice z"}
+	if diff := cmp.Diff(want, owners); err != nil || diff != "" {
+		t.Errorf("owners: %v\n%s", err, diff)
+	}
+}
