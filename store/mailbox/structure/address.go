@@ -46,6 +46,21 @@ func (w *words) add(word string, spaced bool) {
 	w.local = append(w.local, word...)
 }
 
+// domain answers the words read as a domain: white space and comments may stand around its dots (RFC 5322, 4.4), and other words
+// are none of it.
+func (w *words) domain() string {
+	var b strings.Builder
+	dot := true
+	for word := range strings.FieldsSeq(string(w.phrase)) {
+		if !dot && word[0] != '.' {
+			break
+		}
+		b.WriteString(word)
+		dot = word[len(word)-1] == '.'
+	}
+	return b.String()
+}
+
 // run reads words up to an octet of stop, or the end. A domain literal is a word.
 func (p *addressParser) run(stop string) (w words, quotedAny bool) {
 	spaced := false
@@ -116,7 +131,7 @@ func (p *addressParser) element() bool {
 		p.angle(&w, quotedAny)
 	case '@':
 		local := string(w.local)
-		domain, _ := p.run(",;<")
+		domain, _ := p.run(",;<>")
 		note := domain.note
 		if note == "" {
 			note = w.note
@@ -127,7 +142,8 @@ func (p *addressParser) element() bool {
 			p.angle(&w, true)
 			break
 		}
-		p.emit(note, note != "", "", local, string(domain.local))
+		p.skip()
+		p.emit(note, note != "", "", local, domain.domain())
 	}
 	return true
 }
@@ -137,7 +153,19 @@ func (p *addressParser) bare(w *words, quotedAny bool) {
 	if w.empty() && !quotedAny {
 		return
 	}
+	if len(w.phrase) != len(w.local) { // several words are a name rather than a mailbox
+		p.emit(string(w.phrase), true, "", "", "")
+		return
+	}
 	p.emit(w.note, w.note != "", "", string(w.local), "")
+}
+
+// skip goes behind the next separator: what stands after an address is not told.
+func (p *addressParser) skip() {
+	p.run(",;")
+	if p.i < len(p.s) && p.s[p.i] == ',' {
+		p.i++
+	}
 }
 
 // angle reads the rest of "name <route:local@domain>".
@@ -160,7 +188,7 @@ func (p *addressParser) angle(name *words, quotedAny bool) {
 	if p.i < len(p.s) && p.s[p.i] == '@' {
 		p.i++
 		domain, _ := p.run(">")
-		host = string(domain.local)
+		host = domain.domain()
 	}
 	if p.i < len(p.s) { // the >
 		p.i++

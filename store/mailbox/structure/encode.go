@@ -56,17 +56,17 @@ func (n *node) appendEnvelope(dst []byte) []byte {
 	dst = append(dst, '(')
 	dst = n.appendField(dst, "date")
 	dst = n.appendField(append(dst, ' '), "subject")
-	from := n.fields["from"]
+	from := parseAddresses(n.fields["from"])
 	dst = appendAddresses(append(dst, ' '), from)
 	for _, name := range []string{"sender", "reply-to"} {
-		list := n.fields[name]
-		if list == "" { // RFC 3501, 7.4.2: the server tells From instead
+		list := parseAddresses(n.fields[name])
+		if len(list) == 0 { // RFC 3501, 7.4.2: absent or empty, the server tells From instead
 			list = from
 		}
 		dst = appendAddresses(append(dst, ' '), list)
 	}
 	for _, name := range []string{"to", "cc", "bcc"} {
-		dst = appendAddresses(append(dst, ' '), n.fields[name])
+		dst = appendAddresses(append(dst, ' '), parseAddresses(n.fields[name]))
 	}
 	dst = n.appendField(append(dst, ' '), "in-reply-to")
 	dst = n.appendField(append(dst, ' '), "message-id")
@@ -78,8 +78,7 @@ func (n *node) appendField(dst []byte, name string) []byte {
 	return appendNString(dst, value, ok)
 }
 
-func appendAddresses(dst []byte, value string) []byte {
-	list := parseAddresses(value)
+func appendAddresses(dst []byte, list []address) []byte {
 	if len(list) == 0 {
 		return append(dst, "NIL"...)
 	}

@@ -1,6 +1,9 @@
 package structure
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // fieldKind says which parts a header field is kept of.
 type fieldKind uint8
@@ -19,7 +22,7 @@ var wantedFields = map[string]fieldKind{
 	"content-disposition": ofPart, "content-language": ofPart, "content-location": ofPart, "content-md5": ofPart,
 }
 
-// param is a parameter of Content-Type or Content-Disposition; RFC 2231 forms pass as they are.
+// param is a parameter of Content-Type or Content-Disposition; RFC 2231 forms are told as they are.
 type param struct{ name, value string }
 
 // media is a part's content type.
@@ -49,12 +52,57 @@ func (m media) param(name string) (string, bool) {
 
 // boundary is the multipart's boundary, empty when it has none of use.
 func (m media) boundary(limit int) string {
-	b, _ := m.param("boundary")
+	b, ok := m.param("boundary")
+	if !ok {
+		b = m.extended("boundary", limit)
+	}
 	b = strings.TrimRight(b, " \t") // RFC 2046, 5.1.1: never ends with white space
 	if len(b) > limit {
 		return ""
 	}
 	return b
+}
+
+// extended puts together a parameter that came in the forms of RFC 2231, 3 and 4: in pieces, encoded or not, of which it
+// takes limit at most.
+func (m media) extended(name string, limit int) string {
+	if v, ok := m.param(name + "*"); ok {
+		return decodeExtended(v, true)
+	}
+	var b strings.Builder
+	for i := range limit {
+		piece := name + "*" + strconv.Itoa(i)
+		v, ok := m.param(piece)
+		if !ok {
+			if v, ok = m.param(piece + "*"); !ok {
+				break
+			}
+			v = decodeExtended(v, i == 0)
+		}
+		b.WriteString(v)
+	}
+	return b.String()
+}
+
+// decodeExtended answers the octets of an extended value; the first piece begins with charset'language'.
+func decodeExtended(v string, first bool) string {
+	if first {
+		if parts := strings.SplitN(v, "'", 3); len(parts) == 3 {
+			v = parts[2]
+		}
+	}
+	var b strings.Builder
+	for i := 0; i < len(v); i++ {
+		if v[i] == '%' && i+2 < len(v) {
+			if c, err := strconv.ParseUint(v[i+1:i+3], 16, 8); err == nil {
+				b.WriteByte(byte(c))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(v[i])
+	}
+	return b.String()
 }
 
 // settle reads the part's content type once its header is complete.

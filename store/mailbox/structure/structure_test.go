@@ -70,6 +70,14 @@ func TestBodyStructure(t *testing.T) {
 			"(" + plain(0, 0) + plain(0, 0) + plain(0, 0) + ` "mixed" ("boundary" "b") NIL NIL NIL)`,
 		},
 		{
+			"boundary in pieces", crlf("Content-Type: multipart/mixed; boundary*0*=us-ascii'en'a%20; boundary*1=\"%b\"\n\n--a %b\n\none\n--a %b--\n"),
+			"(" + plain(3, 0) + ` "mixed" ("boundary*0*" "us-ascii'en'a%20" "boundary*1" "%b") NIL NIL NIL)`,
+		},
+		{
+			"boundary encoded", crlf("Content-Type: multipart/mixed; boundary*=''%62%\n\n--b%\n\none\n--b%--\n"),
+			"(" + plain(3, 0) + ` "mixed" ("boundary*" "''%62%") NIL NIL NIL)`,
+		},
+		{
 			"inner boundary begins with the outer", crlf("Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/alternative; boundary=bb\n\n--bb\n\none\n--bb--\n--b\n\ntwo\n--b--\n"),
 			"((" + plain(3, 0) + ` "alternative" ("boundary" "bb") NIL NIL NIL)` + plain(3, 0) + ` "mixed" ("boundary" "b") NIL NIL NIL)`,
 		},
@@ -122,6 +130,16 @@ func TestEnvelope(t *testing.T) {
 	}
 }
 
+// TestEmptyReplyTo: a Sender or Reply-To that names nobody is as good as none.
+func TestEmptyReplyTo(t *testing.T) {
+	want := `(NIL NIL ((NIL NIL "a" "b")) ((NIL NIL "a" "b")) ((NIL NIL "a" "b")) NIL NIL NIL NIL NIL)`
+	for _, fields := range []string{"", "Sender:\nReply-To: \n", "Sender: (nobody)\nReply-To: ,\n"} {
+		if got := parse(crlf("From: a@b\n"+fields+"\n"), Limits{}, 1<<20); string(got.Envelope) != want {
+			t.Errorf("%q: ENVELOPE is %s", fields, got.Envelope)
+		}
+	}
+}
+
 func TestAddresses(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
 		{"", "NIL"},
@@ -146,10 +164,15 @@ func TestAddresses(t *testing.T) {
 		{"Léa <a@b>", "(({4}\r\nLéa NIL \"a\" \"b\"))"},
 		{"<a@b", `((NIL NIL "a" "b"))`},
 		{`"open`, `((NIL NIL "open" "MISSING_DOMAIN"))`},
+		{"a@b c@d, e@f (x) g.h, i@j . (y) k", `((NIL NIL "a" "b")("x" NIL "e" "f")("y" NIL "i" "j.k"))`},
+		{"a@b>, <c@d e>", `((NIL NIL "a" "b")(NIL NIL "c" "d"))`},
+		{"a@\" x \"", `((NIL NIL "a" "x"))`},
+		{"g: a@b c;, d@e", `((NIL NIL "g" NIL)(NIL NIL "a" "b")(NIL NIL NIL NIL)(NIL NIL "d" "e"))`},
+		{"Service des urgences", `(("Service des urgences" NIL "MISSING_MAILBOX" "MISSING_DOMAIN"))`},
 		{"A <a@b> trailing, c@d", `(("A" NIL "a" "b")(NIL NIL "c" "d"))`},
 		{"a: b: c@d; ;", `((NIL NIL "a" NIL)(NIL NIL "b" "MISSING_DOMAIN")(NIL NIL "c" "d")(NIL NIL NIL NIL))`},
 	} {
-		if got := string(appendAddresses(nil, tt.in)); got != tt.want {
+		if got := string(appendAddresses(nil, parseAddresses(tt.in))); got != tt.want {
 			t.Errorf("%s:\n got %s\nwant %s", tt.in, got, tt.want)
 		}
 	}
