@@ -80,11 +80,14 @@ func (a *Account) bury(ctx context.Context) error {
 		})
 	})
 	for i := 0; err == nil && i < len(dying); i++ {
-		for more := true; more && err == nil; {
+		for n, more := chunk, true; more && err == nil; {
 			err = a.s.reclaim(ctx, func(tx store.Writer) (err error) {
-				more, err = a.s.dissolve(tx, dying[i])
+				more, err = a.s.dissolve(tx, dying[i], n)
 				return err
 			})
+			if errors.Is(err, store.ErrTooBig) && n > 1 { // as in remove
+				n, more, err = n/2, true, nil
+			}
 		}
 	}
 	if err != nil {
@@ -93,8 +96,8 @@ func (a *Account) bury(ctx context.Context) error {
 	return nil
 }
 
-// dissolve removes a chunk of a deleted folder's rows, at last the folder's own, and tells whether there are more.
-func (s *Store) dissolve(tx store.Writer, key folderKey) (more bool, err error) {
+// dissolve removes up to n of a deleted folder's rows, at last the folder's own, and tells whether there are more.
+func (s *Store) dissolve(tx store.Writer, key folderKey, n int) (more bool, err error) {
 	b, err := tx.Get(key.in(tableFolder))
 	if errors.Is(err, store.ErrNotFound) { // another session was at it too
 		return false, nil
@@ -114,7 +117,7 @@ func (s *Store) dissolve(tx store.Writer, key folderKey) (more bool, err error) 
 	var messages []message
 	err = scanMessages(tx, key, 0, func(m message) bool {
 		messages = append(messages, m)
-		return len(messages) < chunk
+		return len(messages) < n
 	})
 	if err != nil {
 		return false, err
@@ -128,19 +131,19 @@ func (s *Store) dissolve(tx store.Writer, key folderKey) (more bool, err error) 
 			return false, err
 		}
 	}
-	if len(messages) == chunk {
+	if len(messages) == n {
 		return true, e.save()
 	}
-	return s.erase(e, key)
+	return s.erase(e, key, n)
 }
 
-// erase removes a chunk of the record of expunged messages, and the folder's row with the last.
-func (s *Store) erase(e *edit, key folderKey) (more bool, err error) {
+// erase removes up to n of the record of expunged messages, and the folder's row with the last.
+func (s *Store) erase(e *edit, key folderKey, n int) (more bool, err error) {
 	prefix := key.in(tableExpunged)
 	var keys [][]byte
 	for k := range e.tx.Scan(prefix, store.PrefixEnd(prefix)) {
 		keys = append(keys, append([]byte(nil), k...))
-		if len(keys) == chunk {
+		if len(keys) == n {
 			break
 		}
 	}
@@ -152,7 +155,7 @@ func (s *Store) erase(e *edit, key folderKey) (more bool, err error) {
 			return false, err
 		}
 	}
-	if err := e.save(); err != nil || len(keys) == chunk {
+	if err := e.save(); err != nil || len(keys) == n {
 		return err == nil, err
 	}
 	return false, e.tx.Delete(key.in(tableFolder))

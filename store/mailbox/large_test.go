@@ -212,6 +212,44 @@ func TestManyParts(t *testing.T) {
 	}
 }
 
+// TestRemoveHugeStructures: messages whose structures are many rows, more than one transaction can remove, can be expunged and
+// deleted with their folder all the same.
+func TestRemoveHugeStructures(t *testing.T) {
+	f := newFixture(t, mailbox.Options{})
+	a := f.account(claire, 0)
+	for _, name := range []string{"INBOX", "Archives"} {
+		f.fill(a, name, 500)
+	}
+	err := f.st.Update(t.Context(), func(tx store.Writer) error { // as if each had 100 rows
+		for k, v := range tx.Scan([]byte("m/d/"), store.PrefixEnd([]byte("m/d/"))) {
+			if err := tx.Set(slices.Clone(k), append([]byte{99}, v[1:]...)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := f.open(a, "INBOX", false)
+	var all []uint32
+	for seq := range v.Len() {
+		all = append(all, v.UID(seq+1))
+	}
+	if _, err := v.StoreFlags(t.Context(), all, mailbox.AddFlags, mailbox.FlagSet{System: mailbox.Deleted}); err != nil {
+		t.Fatal(err)
+	}
+	if gone, err := v.Expunge(t.Context(), nil); err != nil || !slices.Equal(gone, all) {
+		t.Errorf("expunged %d, %v", len(gone), err)
+	}
+	if err := a.Delete(t.Context(), "Archives"); err != nil {
+		t.Error(err)
+	}
+	if u, err := a.Usage(t.Context()); err != nil || u.Messages != 0 {
+		t.Errorf("left %+v, %v", u, err)
+	}
+}
+
 // TestInterruptedDelete: a deletion that a crash cut short is finished when the account is opened.
 func TestInterruptedDelete(t *testing.T) {
 	f := newFixture(t, mailbox.Options{})

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -105,7 +106,8 @@ func (v *View) deleted() (uids []uint32) {
 
 // remove removes those of uids that have all flags of having.
 func (s *Store) remove(ctx context.Context, key folderKey, uids []uint32, having System) (gone []uint32, err error) {
-	for part := range slices.Chunk(uids, chunk) {
+	for n := chunk; len(uids) > 0; {
+		part := uids[:min(n, len(uids))]
 		var removed []uint32
 		var modseq uint64
 		err := s.reclaim(ctx, func(tx store.Writer) error {
@@ -128,9 +130,14 @@ func (s *Store) remove(ctx context.Context, key folderKey, uids []uint32, having
 			modseq = f.change.modseq
 			return e.save()
 		})
+		if errors.Is(err, store.ErrTooBig) && len(part) > 1 { // the structures of odd messages are many rows each
+			n = len(part) / 2
+			continue
+		}
 		if err != nil {
 			return gone, err
 		}
+		uids = uids[len(part):]
 		gone = append(gone, removed...)
 		if err := s.open.await(ctx, key, modseq); err != nil {
 			return gone, err
