@@ -390,4 +390,14 @@ func TestCheckFinds(t *testing.T) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
+	err = st.Update(t.Context(), func(tx store.Writer) error {
+		return tx.Set([]byte("b/r/\x00\x00\x00\x00\x00\x00\x00\x01"), []byte("x"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(check(small, large), "\n")
+	if !strings.Contains(got, "body 1: row of 1 octets is too short") || !strings.Contains(got, fmt.Sprintf("body %d:", large)) {
+		t.Errorf("with a damaged row: %s", got)
+	}
 }

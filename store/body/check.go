@@ -90,6 +90,9 @@ func (c Checker) Check(ctx context.Context, r store.Reader, report func(problem 
 		}
 		delete(refs, id)
 		return nil
+	}, func(problem error) error {
+		report(problem.Error())
+		return nil
 	})
 	if err != nil {
 		return err
@@ -158,7 +161,8 @@ func checkKeys(r store.Reader, last ID, report func(string)) error {
 	for k := range r.Scan(prefix, store.PrefixEnd(prefix)) {
 		id, err := idOf(k)
 		if err != nil {
-			return err
+			report(err.Error())
+			continue
 		}
 		if got, err := readRow(r, id); err != nil || got.file != "" {
 			report(fmt.Sprintf("body %d: value without a row that needs it", id))

@@ -52,25 +52,29 @@ func dropNamed(ctx context.Context, r store.Reader, orphans map[string]found) er
 			delete(orphans, got.file)
 		}
 		return nil
-	})
+	}, func(problem error) error { return problem }) // what a damaged row names cannot be told from an orphan
 }
 
-// rows calls fn for each row.
-func rows(ctx context.Context, r store.Reader, fn func(ID, row) error) error {
+// rows calls fn for each row, and damaged for those that cannot be read.
+func rows(ctx context.Context, r store.Reader, fn func(ID, row) error, damaged func(error) error) error {
 	prefix := []byte(store.PrefixBody + "r/")
 	for k, v := range r.Scan(prefix, store.PrefixEnd(prefix)) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		id, err := idOf(k)
-		if err != nil {
-			return err
+		var got row
+		if err == nil {
+			if got, err = decodeRow(v); err != nil {
+				err = fmt.Errorf("body %d: %w", id, err)
+			}
 		}
-		got, err := decodeRow(v)
 		if err != nil {
-			return fmt.Errorf("body %d: %w", id, err)
+			err = damaged(err)
+		} else {
+			err = fn(id, got)
 		}
-		if err := fn(id, got); err != nil {
+		if err != nil {
 			return err
 		}
 	}

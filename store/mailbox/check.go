@@ -27,17 +27,15 @@ func (s *Store) Check(ctx context.Context, r store.Reader, report func(problem s
 	return nil
 }
 
-// Bodies implements body.Referrer: it calls fn for the body of each message.
+// Bodies implements body.Referrer: it calls fn for the body of each message. A damaged row refers to none; Check reports it.
 func (s *Store) Bodies(ctx context.Context, r store.Reader, fn func(body.ID)) error {
 	for k, v := range r.Scan([]byte(tableMessage), store.PrefixEnd([]byte(tableMessage))) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		m, err := decodeMessage(lastUint32(k), v)
-		if err != nil {
-			return err
+		if m, err := decodeMessage(lastUint32(k), v); err == nil {
+			fn(m.Body)
 		}
-		fn(m.Body)
 	}
 	return r.Err()
 }
@@ -66,11 +64,12 @@ type accountCheck struct {
 
 func (c *checker) readAccounts() error {
 	for k, v := range c.r.Scan([]byte(tableAccount), store.PrefixEnd([]byte(tableAccount))) {
+		id := mail.AccountID(k[len(tableAccount):])
 		row, err := decodeAccount(v)
 		if err != nil {
-			return err
+			c.report(fmt.Sprintf("mailbox %s: %v", id, err))
 		}
-		c.accounts[mail.AccountID(k[len(tableAccount):])] = &accountCheck{row: row, names: map[string]uint32{}}
+		c.accounts[id] = &accountCheck{row: row, names: map[string]uint32{}}
 	}
 	return c.r.Err()
 }
@@ -90,14 +89,19 @@ func (c *checker) checkFolders() error {
 	for k, v := range c.r.Scan([]byte(tableFolder), store.PrefixEnd([]byte(tableFolder))) {
 		id, rest, ok := split(tableFolder, k)
 		row, err := decodeFolder(v)
-		if err != nil {
-			return err
-		}
 		if a := c.accounts[id]; !ok || a == nil || len(rest) != 4 {
 			c.report(fmt.Sprintf("mailbox: folder key %q belongs to no account", k))
 			continue
 		}
-		rows[folderKey{id, lastUint32(rest)}] = row
+		key := folderKey{id, lastUint32(rest)}
+		if err != nil {
+			c.report(fmt.Sprintf("mailbox %s, folder %d: %v", id, key.folder, err))
+			if err := c.messages(key, func(m message) { c.bodies[m.Body] = true }); err != nil {
+				return err
+			}
+			continue
+		}
+		rows[key] = row
 	}
 	if err := c.r.Err(); err != nil {
 		return err
@@ -119,6 +123,20 @@ func (c *checker) checkFolders() error {
 	return nil
 }
 
+// messages calls fn for the folder's messages and reports those that cannot be read.
+func (c *checker) messages(key folderKey, fn func(message)) error {
+	prefix := key.in(tableMessage)
+	for k, v := range c.r.Scan(prefix, store.PrefixEnd(prefix)) {
+		m, err := decodeMessage(lastUint32(k), v)
+		if err != nil {
+			c.report(fmt.Sprintf("mailbox %s, folder %d, message %d: %v", key.account, key.folder, m.UID, err))
+			continue
+		}
+		fn(m)
+	}
+	return c.r.Err()
+}
+
 func (c *checker) checkFolder(key folderKey, row *folderRow) error {
 	complain := func(format string, args ...any) {
 		c.report(fmt.Sprintf("mailbox %s, folder %d: ", key.account, key.folder) + fmt.Sprintf(format, args...))
@@ -132,7 +150,7 @@ func (c *checker) checkFolder(key folderKey, row *folderRow) error {
 	}
 	got := folderRow{FirstRecent: row.FirstRecent}
 	sum := folderEdit{edit: &edit{}, row: got, account: &accountRow{}}
-	err := scanMessages(c.r, key, 0, func(m message) bool {
+	err := c.messages(key, func(m message) {
 		sum.count(&m, +1)
 		c.bodies[m.Body] = true
 		if m.UID >= row.UIDNext || m.UID == 0 || m.ModSeq > row.HighestModSeq || m.ModSeq == 0 {
@@ -141,7 +159,6 @@ func (c *checker) checkFolder(key folderKey, row *folderRow) error {
 		if m.Flags.Keywords>>len(row.Keywords) != 0 {
 			complain("message %d has a keyword without name", m.UID)
 		}
-		return true
 	})
 	if err != nil {
 		return err
@@ -161,12 +178,11 @@ func (c *checker) checkFolder(key folderKey, row *folderRow) error {
 
 func (c *checker) checkExpunged(key folderKey, row *folderRow, complain func(string, ...any)) error {
 	prefix := key.in(tableExpunged)
-	var bad error
 	for k, v := range c.r.Scan(prefix, store.PrefixEnd(prefix)) {
 		uids, err := decodeUIDs(v)
-		if err != nil {
-			bad = err
-			break
+		if err != nil || len(k) != len(prefix)+8 {
+			complain("its record of expunged messages is damaged")
+			continue
 		}
 		if modseq := binary.BigEndian.Uint64(k[len(prefix):]); modseq > row.HighestModSeq {
 			complain("expunged messages with modification sequence %d, which was not given yet", modseq)
@@ -175,9 +191,12 @@ func (c *checker) checkExpunged(key folderKey, row *folderRow, complain func(str
 			if _, err := c.r.Get(key.message(uid)); !errors.Is(err, store.ErrNotFound) {
 				complain("message %d is recorded as expunged and is there", uid)
 			}
+			if uid >= row.UIDNext {
+				complain("message %d is recorded as expunged and was not given yet", uid)
+			}
 		}
 	}
-	return errors.Join(bad, c.r.Err())
+	return c.r.Err()
 }
 
 func (c *checker) checkNames() error {

@@ -40,6 +40,15 @@ func TestCheckFinds(t *testing.T) {
 		{"structure of nothing", edit("m/h/", func(k, v []byte) ([]byte, []byte) { k[len(k)-2]++; return k, v }), "no message has"},
 		{"UID not given yet", edit("m/m/", func(k, v []byte) ([]byte, []byte) { k[len(k)-1] = 9; return k, v }), "not given yet"},
 		{"keyword without name", edit("m/m/", func(k, v []byte) ([]byte, []byte) { v[2] = 1; return k, v }), "keyword without name"},
+		{"account damaged", edit("m/a/", func(k, _ []byte) ([]byte, []byte) { return k, []byte{9} }), "account: stored row is damaged"},
+		{"folder damaged", edit("m/f/", func(k, _ []byte) ([]byte, []byte) { return k, []byte{9} }), "folder 1: folder: stored row is damaged"},
+		{"message damaged", edit("m/m/", func(k, _ []byte) ([]byte, []byte) { return k, []byte{9} }), "message 1: message: stored row is damaged"},
+		{"expunged damaged", func(tx store.Writer) error {
+			return tx.Set([]byte("m/x/"+string(claire)+"/\x00\x00\x00\x01\x00"), []byte{1, 1})
+		}, "is damaged"},
+		{"expunged and not given", func(tx store.Writer) error {
+			return tx.Set([]byte("m/x/"+string(claire)+"/\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01"), []byte{1, 7})
+		}, "not given yet"},
 		{"expunged and there", func(tx store.Writer) error {
 			return tx.Set([]byte("m/x/"+string(claire)+"/\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01"), []byte{1, 1})
 		}, "is there"},
