@@ -28,14 +28,15 @@ const (
 // letters, digits and hyphens (an internationalised one becomes its A-labels). The error says which rule is broken and
 // never holds more of the input than the part at fault.
 func ParseAddress(s string) (Address, error) {
+	errLong := fmt.Errorf("address is longer than %d octets", maxAddress)
 	if len(s) > maxAddress {
-		return "", fmt.Errorf("address is longer than %d octets", maxAddress)
+		return "", errLong
 	}
 	local, domain, ok := strings.Cut(s, "@")
 	if !ok {
 		return "", errors.New("address has no @")
 	}
-	local = strings.ToLower(local)
+	local = strings.Map(lowerASCII, local)
 	if err := checkLocal(local); err != nil {
 		return "", err
 	}
@@ -43,7 +44,18 @@ func ParseAddress(s string) (Address, error) {
 	if err != nil {
 		return "", err
 	}
+	if len(local)+1+len(domain) > maxAddress { // an internationalised domain grows
+		return "", errLong
+	}
 	return Address(local + "@" + domain), nil
+}
+
+// lowerASCII leaves all but A to Z as it is: Unicode has other signs whose lower case is a plain letter.
+func lowerASCII(r rune) rune {
+	if r >= 'A' && r <= 'Z' {
+		return r + 'a' - 'A'
+	}
+	return r
 }
 
 func checkLocal(local string) error {

@@ -31,6 +31,8 @@ func TestParseAddress(t *testing.T) {
 		{"a*b@c.fr", ""},
 		{"a/b@c.fr", ""},
 		{"é@c.fr", ""},
+		{"\u212Aarl@c.fr", ""}, // Kelvin sign
+		{strings.Repeat("a", 64) + "@" + strings.Repeat("é.", 30) + "fr", ""},
 		{"a@[127.0.0.1]", ""},
 		{"a\x00@c.fr", ""},
 		{"a@c.fr\r\n", ""},
