@@ -105,7 +105,10 @@ func (a *Account) Deliver(ctx context.Context, name string, m *Message, flags Fl
 		return Placed{}, fmt.Errorf("deliver message: %w", err)
 	}
 	m.Discard()
-	return p, a.s.open.await(ctx, folderKey{a.id, p.Folder}, p.ModSeq)
+	// What fails here is to show it, and is tried again when a session looks. The message is kept: told otherwise, the sender would
+	// send it again.
+	_ = a.s.open.await(ctx, folderKey{a.id, p.Folder}, p.ModSeq)
+	return p, nil
 }
 
 // DeliverTx is Deliver as part of the caller's transaction: Finish must have been called, and Discard is to be called after it.
