@@ -44,8 +44,8 @@ func openState(cfg *Config, log *slog.Logger) (*state, error) {
 		return nil, errors.Join(fmt.Errorf("opening the bodies in %s: %w", dir, err), db.Close())
 	}
 	swept, err := bodies.Sweep(context.Background())
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("sweeping the bodies in %s: %w", dir, err), db.Close())
+	if err != nil { // it costs room on the disk, and no mail; a state that is damaged must open to be checked
+		log.Error("removing what unfinished writes left: run `balorg check-store`", slog.Any("error", err))
 	}
 	if swept > 0 {
 		log.Info("removed what unfinished writes had left", slog.Any("files", swept))

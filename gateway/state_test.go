@@ -15,6 +15,7 @@ import (
 	"balorg/mail"
 	"balorg/policy"
 	"balorg/policy/auth"
+	"balorg/store"
 	"balorg/store/mailbox"
 	"balorg/store/setting"
 )
@@ -240,5 +241,33 @@ func TestSweepAtStart(t *testing.T) {
 	newState(t, all.Config)
 	if _, err := os.Stat(orphan); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the orphan: %v", err)
+	}
+}
+
+// TestDamagedState: a state with a row that cannot be read opens, so that mail is served and check-store can say what is wrong.
+func TestDamagedState(t *testing.T) {
+	all, _ := demoFolder(t)
+	st, err := openState(all.Config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = st.db.Update(t.Context(), func(tx store.Writer) error {
+		return tx.Set([]byte("b/r/\x00\x00\x00\x00\x00\x00\x00\x07"), []byte("x"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.close()
+	var said strings.Builder
+	if st, err = openState(all.Config, slog.New(slog.NewTextHandler(&said, nil))); err != nil {
+		t.Fatal(err)
+	}
+	defer st.close()
+	if !strings.Contains(said.String(), "balorg check-store") {
+		t.Errorf("the log says %q", said.String())
+	}
+	problems, err := st.check(t.Context())
+	if err != nil || len(problems) != 1 || !strings.HasPrefix(problems[0], "body 7: row of 1 octets is too short") {
+		t.Errorf("found %q, %v", problems, err)
 	}
 }

@@ -20,7 +20,7 @@ type found struct {
 }
 
 // Sweep removes the files no row names and answers how many: what a crash left between a file and its row. It may run
-// while bodies are written.
+// while bodies are written. A row that cannot be read is an error, and nothing is removed then.
 func (b *Bodies) Sweep(ctx context.Context) (int, error) {
 	// The order matters: a file seen here that is pending no more when held is asked had its row committed before, so
 	// the rows read last have it.
