@@ -5,6 +5,7 @@ package powercut_test
 import (
 	"errors"
 	"math/rand/v2"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -84,4 +85,36 @@ func fillUp(t *testing.T, st store.Store, bodies *body.Bodies) []body.ID {
 	}
 	wg.Wait()
 	return ids
+}
+
+// TestNoInodes: a disk that has room and no inode for a file more is as full as any other.
+func TestNoInodes(t *testing.T) {
+	st, err := store.Open(store.Options{Dir: t.TempDir(), MinFree: minFree})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	dir := t.TempDir()
+	command(t, "mount", "-t", "tmpfs", "-o", "nr_inodes=300", "tmpfs", dir)
+	t.Cleanup(func() { _ = exec.Command("umount", dir).Run() })
+	bodies, err := body.New(st, dir, body.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := content(body.InlineLimit+1, 1)
+	for range 300 {
+		if _, err = keep(t.Context(), st, bodies, large); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, store.ErrFull) {
+		t.Errorf("without inodes: %v", err)
+	}
+	if _, err := keep(t.Context(), st, bodies, large[:1]); err != nil {
+		t.Errorf("a body that needs none: %v", err)
+	}
+	problems, err := store.Check(t.Context(), st, body.Checker{Bodies: bodies, Contents: true})
+	if err != nil || len(problems) > 0 {
+		t.Errorf("check: %q, %v", problems, err)
+	}
 }

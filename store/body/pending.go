@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"syscall"
 
 	"balorg/store"
 )
@@ -61,7 +62,7 @@ func (p *Pending) Write(data []byte) (int, error) {
 		}
 		var err error
 		if n, err = p.file.Write(data); err != nil {
-			err = fmt.Errorf("write a body: %w", err)
+			err = fmt.Errorf("write a body: %w", noRoom(err))
 			p.advance(data[:n])
 			return n, err
 		}
@@ -93,14 +94,22 @@ func (p *Pending) spill() error {
 	f, err := os.OpenFile(p.b.temp(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		p.b.letGo(name)
-		return fmt.Errorf("make a file for a body: %w", err)
+		return fmt.Errorf("make a file for a body: %w", noRoom(err))
 	}
 	p.name, p.file = name, f
 	if _, err := f.Write(p.buf); err != nil {
-		return fmt.Errorf("write a body: %w", err)
+		return fmt.Errorf("write a body: %w", noRoom(err))
 	}
 	p.buf = nil
 	return nil
+}
+
+// noRoom makes store.ErrFull of what the system says when it has no room in spite of the guard: inodes run out, too, and quotas.
+func noRoom(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	}
+	return err
 }
 
 // Size is how many octets were written.
@@ -114,7 +123,7 @@ func (p *Pending) Finish() error {
 	}
 	if p.file != nil {
 		if err := p.keep(); err != nil {
-			return fmt.Errorf("keep a body: %w", err)
+			return fmt.Errorf("keep a body: %w", noRoom(err))
 		}
 	}
 	p.finished = true
