@@ -7,9 +7,9 @@
 //
 // What holds at every commit, and Store.Check verifies: a UIDVALIDITY is never given twice in an account, nor a UID in a
 // folder; each change of a folder's messages has a modification sequence of its own, one above the last; expunged UIDs are
-// recorded with theirs; the counters in the rows of folder and account are the sums of the message rows. A message's octets
-// are in store/body, once however often it is copied, and what IMAP tells of them (structure) is stored beside under the same
-// number.
+// recorded with theirs, those of the last keptChanges sequences at least; the counters in the rows of folder and account are the sums
+// of the message rows. A message's octets are in store/body, once however often it is copied, and what IMAP tells of them (structure)
+// is stored beside under the same number.
 //
 // Each logical change is one transaction, or for thousands of messages several that are each whole. An open folder is one
 // index in memory, shared by its views and fed by the transactions after their commit; flags, sizes, dates and sequence

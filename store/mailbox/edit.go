@@ -183,6 +183,27 @@ func (f *folderEdit) keywords(names []string, grow bool) (uint64, error) {
 	return bits, nil
 }
 
+// What is expunged is on record for the last keptChanges modification sequences of a folder, and up to forgetEvery more: to a client
+// that was away for longer, all UIDs that are not there have to be told as gone (RFC 7162, 3.2.5). Without a bound the record
+// would outgrow the folder.
+const (
+	keptChanges = 100_000
+	forgetEvery = 1_000
+)
+
+// forgetExpunged removes from the record what is older than keptChanges, every now and then.
+func (f *folderEdit) forgetExpunged() error {
+	if f.change.modseq <= keptChanges || f.change.modseq%forgetEvery != 0 {
+		return nil
+	}
+	for k := range f.tx.Scan(f.key.in(tableExpunged), f.key.expunged(f.change.modseq-keptChanges)) {
+		if err := f.tx.Delete(append([]byte(nil), k...)); err != nil {
+			return err
+		}
+	}
+	return f.tx.Err()
+}
+
 // save writes the rows of all that was worked on.
 func (e *edit) save() error {
 	for key, f := range e.folders {
@@ -196,6 +217,9 @@ func (e *edit) save() error {
 			if err := e.tx.Set(key.expunged(f.change.modseq), encodeUIDs(f.change.expunged)); err != nil {
 				return fmt.Errorf("record expunged messages: %w", err)
 			}
+		}
+		if err := f.forgetExpunged(); err != nil {
+			return fmt.Errorf("forget expunged messages: %w", err)
 		}
 		e.tx.AfterCommit(func() { e.s.open.apply(key, f.change) })
 	}
