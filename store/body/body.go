@@ -184,10 +184,11 @@ func (b *Bodies) Open(ctx context.Context, id ID) (*Reader, error) {
 		if r, err = readRow(view, id); err != nil || r.file != "" {
 			return err
 		}
-		if value, err = view.Get(valueKey(id)); err != nil {
-			return fmt.Errorf("body %d has a row and no value: %w", id, err)
+		value, err = view.Get(valueKey(id))
+		if errors.Is(err, store.ErrNotFound) { // damage, which must not look like a body that was let go
+			return fmt.Errorf("body %d has a row and no value", id)
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err

@@ -157,6 +157,23 @@ func TestReferences(t *testing.T) {
 	}
 }
 
+// TestLostValue: a body whose octets are lost is not one that was let go.
+func TestLostValue(t *testing.T) {
+	st := storetest.New(t)
+	b, err := body.New(st, t.TempDir(), body.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := put(t, st, b, octets(10))
+	err = st.Update(t.Context(), func(tx store.Writer) error { return tx.Delete([]byte("b/v/\x00\x00\x00\x00\x00\x00\x00\x01")) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Open(t.Context(), id); err == nil || errors.Is(err, store.ErrNotFound) {
+		t.Errorf("open: %v", err)
+	}
+}
+
 func TestIDsGrow(t *testing.T) {
 	st, b, _ := newBodies(t)
 	first := put(t, st, b, octets(1))

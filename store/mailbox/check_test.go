@@ -11,6 +11,43 @@ import (
 	"balorg/store/mailbox"
 )
 
+// TestDamagedDetails: rows of details that are damaged are an error to who reads them, one or many.
+func TestDamagedDetails(t *testing.T) {
+	st, err := store.Open(store.Options{InMemory: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	bodies, err := body.New(st, t.TempDir(), body.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{t, st, bodies, mailbox.New(st, bodies, mailbox.Options{})}
+	a := f.account(claire, 0)
+	f.fill(a, "INBOX", 5)
+	err = st.Update(t.Context(), func(tx store.Writer) error {
+		for k := range tx.Scan([]byte("m/h/"), store.PrefixEnd([]byte("m/h/"))) {
+			if err := tx.Set(slices.Clone(k), nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := f.open(a, "INBOX", true)
+	for _, seqs := range [][]uint32{{1}, {1, 2, 3, 4, 5}} {
+		err := v.Details(t.Context(), seqs, mailbox.WantHeader, func(seq uint32, _ *mailbox.Detail) error {
+			t.Errorf("message %d is answered", seq)
+			return nil
+		})
+		if err == nil {
+			t.Errorf("%d messages: no error", len(seqs))
+		}
+	}
+}
+
 // TestCheckFinds breaks one thing at a time and expects Check to see it.
 func TestCheckFinds(t *testing.T) {
 	edit := func(prefix string, change func(key, value []byte) ([]byte, []byte)) func(tx store.Writer) error {

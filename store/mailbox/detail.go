@@ -247,6 +247,9 @@ func readRun(r store.Reader, table string, ids []body.ID, limit int) (values [][
 	for key, row := range r.Scan(bodyKey(table, ids[0], 0), bodyKey(table, ids[len(ids)-1]+1, 0)) {
 		id := body.ID(binary.BigEndian.Uint64(key[len(key)-9:]))
 		first := key[len(key)-1] == 0
+		if first && len(row) == 0 {
+			return nil, 0, fmt.Errorf("body %d: %w", id, errRow)
+		}
 		if first && octets >= limit && len(values) > 0 {
 			return values, octets, nil
 		}
