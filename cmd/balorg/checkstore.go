@@ -11,7 +11,8 @@ import (
 func checkStoreCommand() command {
 	return command{
 		name: "check-store", short: "verify every invariant of the state", json: true,
-		long: `Reads the whole state and prints what is wrong with it: counters, references between messages and bodies, files, the trace's chain.
+		long: `Reads the whole state and prints what is wrong with it: counters, references between messages and bodies, the octets of every body,
+the chain of the trace, identities and what hangs on them. That may take minutes on a large state.
 Exit code 1 when something is. Works with and without a running daemon, on one moment of the state.`,
 		run: func(ctx context.Context, e env, f *flags, args []string) error {
 			if len(args) > 0 {
