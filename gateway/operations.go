@@ -3,10 +3,8 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"balorg/gateway/control"
@@ -58,10 +56,11 @@ type (
 
 // operations are those of a running daemon.
 func (g *Gateway) operations() map[string]control.Op {
+	current := func(context.Context) (*policy.Snapshot, error) { return g.snapshot.Load(), nil }
 	ops := g.st.operations(admin{
-		snapshot: func(context.Context) (*policy.Snapshot, error) { return g.snapshot.Load(), nil },
-		auth:     g.auth,
-		changed:  g.refresh,
+		snapshot: current, look: current,
+		auth:    g.auth,
+		changed: g.refresh,
 	})
 	ops[OpReload] = operation(func(ctx context.Context, a ReloadArgs, emit func(any) error) error {
 		problems, err := g.Reload(ctx, a.Force)
@@ -133,34 +132,38 @@ func operation[A any](run func(ctx context.Context, args A, emit func(any) error
 
 // admin is what operations on the state need beside it.
 type admin struct {
-	snapshot func(context.Context) (*policy.Snapshot, error)
+	snapshot func(context.Context) (*policy.Snapshot, error) // with the accounts' identities written down
+	look     func(context.Context) (*policy.Snapshot, error) // for questions, which change nothing
 	auth     *auth.Authenticator
 	changed  func(context.Context) error // called after identities or choices have changed
+}
+
+// explain answers a policy.Question.
+func (a admin) explain() control.Op {
+	return operation(func(ctx context.Context, q policy.Question, emit func(any) error) error {
+		snap, err := a.look(ctx)
+		if err != nil {
+			return err
+		}
+		return emit(snap.Explain(q))
+	})
 }
 
 // operations are those that work on the state, with a daemon or without.
 func (st *state) operations(a admin) map[string]control.Op {
 	return map[string]control.Op{
-		OpExplain: operation(func(ctx context.Context, q policy.Question, emit func(any) error) error {
-			snap, err := a.snapshot(ctx)
-			if err != nil {
-				return err
-			}
-			return emit(snap.Explain(q))
-		}),
+		OpExplain: a.explain(),
 		OpPassword: operation(func(ctx context.Context, args PasswordArgs, emit func(any) error) error {
 			return st.setPassword(ctx, a, args, emit)
 		}),
 		OpRestore: operation(func(ctx context.Context, args AddressArgs, emit func(any) error) error {
-			return st.reopen(ctx, a, "restored", args.Address, emit, func(known []policy.Identity, now time.Time) ([]policy.Identity, error) {
-				i, err := policy.Restore(known, args.Address, now)
+			return st.reopen(ctx, a, "restored", args.Address, emit, func(known []policy.Identity, address mail.Address, now time.Time) ([]policy.Identity, error) {
+				i, err := policy.Restore(known, address, now)
 				return []policy.Identity{i}, err
 			})
 		}),
 		OpRenew: operation(func(ctx context.Context, args AddressArgs, emit func(any) error) error {
-			return st.reopen(ctx, a, "started anew", args.Address, emit, func(known []policy.Identity, now time.Time) ([]policy.Identity, error) {
-				return policy.Renew(known, args.Address, now)
-			})
+			return st.reopen(ctx, a, "started anew", args.Address, emit, policy.Renew)
 		}),
 		OpDefault: operation(func(ctx context.Context, args DefaultArgs, emit func(any) error) error {
 			return st.setDefault(ctx, a, args, emit)
@@ -224,18 +227,35 @@ func (st *state) administered(ctx context.Context, account *policy.Account, requ
 	})
 }
 
+// reopen gives a closed address back to somebody. The snapshot comes first: without a daemon nobody has noticed yet that the address
+// is in the files again, and it may be named by its MSSanté address.
 func (st *state) reopen(ctx context.Context, a admin, what string, address mail.Address, emit func(any) error,
-	change func([]policy.Identity, time.Time) ([]policy.Identity, error),
+	change func([]policy.Identity, mail.Address, time.Time) ([]policy.Identity, error),
 ) error {
-	now := time.Now()
-	err := st.changeIdentities(ctx, func(known []policy.Identity) ([]policy.Identity, error) { return change(known, now) })
+	snap, err := a.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	if account, ok := snap.Account(address); ok {
+		address = account.Address
+	}
+	var id mail.AccountID
+	err = st.changeIdentities(ctx, func(known []policy.Identity) ([]policy.Identity, error) {
+		changes, err := change(known, address, time.Now())
+		for _, i := range changes {
+			if i.State == policy.IdentityLive {
+				id = i.ID
+			}
+		}
+		return changes, err
+	})
 	if err != nil {
 		return err
 	}
 	if err := a.changed(ctx); err != nil {
 		return err
 	}
-	if err := st.administered(ctx, &policy.Account{Address: address}, "account "+what); err != nil {
+	if err := st.administered(ctx, &policy.Account{ID: id, Address: address}, "account "+what); err != nil {
 		return err
 	}
 	return emit(fmt.Sprintf("%s %s", address, what))
@@ -268,97 +288,4 @@ func (st *state) setDefault(ctx context.Context, a admin, args DefaultArgs, emit
 		return err
 	}
 	return emit(fmt.Sprintf("%s opens %s first", person.Address, box.Address))
-}
-
-func (st *state) listAudit(ctx context.Context, a admin, args AuditArgs, emit func(any) error) error {
-	snap, err := a.snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	f := audit.Filter{Since: args.Since, Action: audit.Action(args.Action)}
-	for _, w := range []struct {
-		address mail.Address
-		into    *mail.AccountID
-	}{{args.Mailbox, &f.Mailbox}, {args.Person, &f.Person}} {
-		if w.address == "" {
-			continue
-		}
-		account, ok := snap.Account(w.address)
-		if !ok || account.ID == "" {
-			return fmt.Errorf("no account has the address %s", w.address)
-		}
-		*w.into = account.ID
-	}
-	var failed error
-	err = st.trace.List(ctx, f, func(r audit.Record) bool {
-		failed = emit(r)
-		return failed == nil
-	})
-	return errors.Join(err, failed)
-}
-
-// lineEmitter sends what is written to it line by line.
-type lineEmitter struct{ emit func(any) error }
-
-func (l lineEmitter) Write(p []byte) (int, error) {
-	for line := range strings.Lines(string(p)) {
-		if err := l.emit(json.RawMessage(strings.TrimRight(line, "\n"))); err != nil {
-			return 0, err
-		}
-	}
-	return len(p), nil
-}
-
-// Connect answers a caller of the operations: of the daemon that runs on the configuration's state or, when none does, of the
-// state itself.
-func Connect(ctx context.Context, configPath string) (control.Caller, error) {
-	loaded, problems := Load(configPath)
-	if loaded.Config.StateDir() == "" {
-		return nil, problems.Err()
-	}
-	caller, err := control.Dial(ctx, loaded.Config.StateDir())
-	if err == nil || !errors.Is(err, control.ErrNoDaemon) {
-		return caller, err
-	}
-	// A mistake in the accounts or delegations stops what depends on them, not a look at the state or the trace.
-	broken := problems.Err()
-	if broken != nil && loaded.brokenConfig(problems) {
-		return nil, broken
-	}
-	st, err := openState(loaded.Config, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return nil, err
-	}
-	look := func(ctx context.Context) (*policy.Snapshot, error) {
-		if broken != nil {
-			return nil, broken
-		}
-		return st.look(ctx, loaded, time.Now())
-	}
-	ops := st.operations(admin{
-		snapshot: func(ctx context.Context) (*policy.Snapshot, error) {
-			if broken != nil {
-				return nil, broken
-			}
-			snap, _, err := st.snapshot(ctx, loaded, time.Now(), false)
-			return snap, err
-		},
-		auth: auth.New(auth.Options{
-			Config: loaded.Config.Authentication, Passwords: st.settings,
-			Snapshot: func() *policy.Snapshot {
-				snap, err := look(ctx)
-				if err != nil {
-					return policy.NewSnapshot(&policy.Roster{}, nil, nil)
-				}
-				return snap
-			},
-		}),
-		changed: func(context.Context) error { return nil },
-	})
-	explain := st.operations(admin{snapshot: look})[OpExplain]
-	ops[OpExplain] = explain // a question changes nothing
-	return control.Local(ops, func() error {
-		st.close()
-		return nil
-	}), nil
 }

@@ -32,6 +32,9 @@ type state struct {
 	log           *slog.Logger
 }
 
+// bodiesFolder, in the state's folder, holds the large messages.
+const bodiesFolder = "bodies"
+
 // openState opens the state of a configuration, made when it is not there, and sweeps what a crash left behind.
 func openState(cfg *Config, log *slog.Logger) (*state, error) {
 	dir := cfg.StateDir()
@@ -39,7 +42,7 @@ func openState(cfg *Config, log *slog.Logger) (*state, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the state in %s: %w", dir, err)
 	}
-	bodies, err := body.New(db, filepath.Join(dir, "bodies"), body.Options{Room: db.Room})
+	bodies, err := body.New(db, filepath.Join(dir, bodiesFolder), body.Options{Room: db.Room})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the bodies in %s: %w", dir, err), db.Close())
 	}
