@@ -155,8 +155,8 @@ Exit code 1 when there is one. The head's hash, noted elsewhere, proves later th
 
 func auditExportCommand() command {
 	return command{
-		name: "audit export", short: "the trace with its hashes, as JSON lines",
-		long: "Prints every record with its hash: the chain can be verified without balorg, by docs/security.md.",
+		name: "audit export", short: "the trace with its hashes, as JSON lines", json: true,
+		long: "Prints every record with its hash: the chain can be verified without balorg, by docs/security.md. --json changes nothing.",
 		run: func(ctx context.Context, e env, f *flags, args []string) error {
 			if len(args) > 0 {
 				return usagef("takes no arguments")

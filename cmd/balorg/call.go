@@ -14,7 +14,7 @@ import (
 func call[T any](ctx context.Context, e env, f *flags, op string, args any, text func(io.Writer, T) error) error {
 	caller, err := gateway.Connect(ctx, configPath(f))
 	if err != nil {
-		return printProblems(e, err)
+		return printProblems(e, f, err)
 	}
 	defer caller.Close() //nolint:errcheck // answered
 	err = caller.Call(ctx, op, args, func(raw json.RawMessage) error {
@@ -29,7 +29,7 @@ func call[T any](ctx context.Context, e env, f *flags, op string, args any, text
 		return text(e.out, v)
 	})
 	if err != nil {
-		return printFailure(e, err)
+		return printFailure(e, f, err)
 	}
 	return nil
 }

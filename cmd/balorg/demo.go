@@ -22,7 +22,7 @@ passwords, and prints what to try. Nothing is left behind unless --state names a
 			f.StringVar(&opt.State, "state", "", "`folder` for the state, which is then kept")
 			f.StringVar(&opt.ReadyFile, "ready-file", "", "`file` that gets the listeners as JSON once they answer")
 		},
-		run: func(ctx context.Context, e env, _ *flags, args []string) error {
+		run: func(ctx context.Context, e env, f *flags, args []string) error {
 			if len(args) > 0 {
 				return usagef("takes no arguments")
 			}
@@ -31,7 +31,7 @@ passwords, and prints what to try. Nothing is left behind unless --state names a
 			}
 			opt.Output = e.out
 			opt.Log = slog.New(slog.NewTextHandler(e.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-			return printProblems(e, gateway.RunDemo(ctx, opt))
+			return printProblems(e, f, gateway.RunDemo(ctx, opt))
 		},
 	}
 }

@@ -33,10 +33,10 @@ accounts or delegations waits for --force.`,
 }
 
 // printFailure prints what an operation answered: problems one a line, else one line.
-func printFailure(e env, err error) error {
+func printFailure(e env, f *flags, err error) error {
 	var failed *control.Failure
 	if errors.As(err, &failed) && len(failed.Problems) > 0 {
-		return printProblems(e, failed.Problems)
+		return printProblems(e, f, failed.Problems)
 	}
-	return printProblems(e, err)
+	return printProblems(e, f, err)
 }

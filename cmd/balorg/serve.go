@@ -26,7 +26,7 @@ saving one of its files.`,
 			}
 			g, err := gateway.New(gateway.Options{ConfigPath: configPath(f), Output: e.err})
 			if err != nil {
-				return printProblems(e, err)
+				return printProblems(e, f, err)
 			}
 			if err := g.WriteReady(ready); err != nil {
 				return err
@@ -61,8 +61,9 @@ func configPath(f *flags) string {
 	return gateway.FindConfig()
 }
 
-// printProblems prints the problems of a configuration one a line, and answers other errors as they are.
-func printProblems(e env, err error) error {
+// printProblems prints the problems of a configuration one a line, and answers other errors as they are. With --json they are data,
+// on standard output.
+func printProblems(e env, f *flags, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -71,6 +72,12 @@ func printProblems(e env, err error) error {
 		return err
 	}
 	for _, p := range problems {
+		if f.json {
+			if werr := printJSON(e.out, p); werr != nil {
+				return werr
+			}
+			continue
+		}
 		if _, werr := e.err.Write([]byte(p.String() + "\n")); werr != nil {
 			return werr
 		}
