@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"balorg/configs"
@@ -58,16 +59,24 @@ type Server struct {
 	http     *http.Server
 	listener net.Listener
 	paths    []string // removed when it stops
+
+	ctx     context.Context // of every operation; ends with the server
+	cancel  context.CancelFunc
+	mu      sync.Mutex // held to begin an operation, so that none begins once closed
+	running sync.WaitGroup
 }
 
 // Listen makes the socket <state>/control.sock, or, where that name is too long for one, another in the system's folder for
 // temporary files whose name it writes to <state>/control.path.
 func Listen(state string, ops map[string]Op) (*Server, error) {
-	path := filepath.Join(state, "control.sock")
+	path, pointer, err := socketPaths(state)
+	if err != nil {
+		return nil, err
+	}
+	// A pointer that is there was left by a daemon that died, here or where the folder was copied from.
+	removeFormer(pointer)
 	s := &Server{}
 	if len(path) > maxSocketPath {
-		pointer := filepath.Join(state, "control.path")
-		removeFormer(pointer)
 		dir, err := os.MkdirTemp("", tempPrefix)
 		if err != nil {
 			return nil, fmt.Errorf("making a folder for the control socket: %w", err)
@@ -91,18 +100,30 @@ func Listen(state string, ops map[string]Op) (*Server, error) {
 	}
 	s.listener = l
 	s.paths = append([]string{path}, s.paths...)
-	s.http = &http.Server{Handler: handler(ops), ReadHeaderTimeout: headerTimeout}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.http = &http.Server{Handler: s.handler(ops), ReadHeaderTimeout: headerTimeout}
 	return s, nil
+}
+
+// socketPaths are the names of a state's socket and of its pointer. They are absolute: the daemon and a command that is called from
+// another folder must agree on whether the socket's name is too long.
+func socketPaths(state string) (socket, pointer string, err error) {
+	dir, err := filepath.Abs(state)
+	if err != nil {
+		return "", "", fmt.Errorf("naming the control socket: %w", err)
+	}
+	return filepath.Join(dir, "control.sock"), filepath.Join(dir, "control.path"), nil
 }
 
 const tempPrefix = "balorg-control-"
 
-// removeFormer removes the folder that a daemon which died has left its socket in.
+// removeFormer removes the pointer of a daemon which died, and the folder it has left its socket in.
 func removeFormer(pointer string) {
 	path, err := os.ReadFile(pointer)
 	if err != nil {
 		return
 	}
+	os.Remove(pointer) //nolint:errcheck // written anew where it is needed
 	if dir := filepath.Dir(string(path)); strings.HasPrefix(filepath.Base(dir), tempPrefix) && filepath.Dir(dir) == filepath.Clean(os.TempDir()) {
 		os.RemoveAll(dir) //nolint:errcheck // it is in nobody's way
 	}
@@ -116,15 +137,30 @@ func (s *Server) Serve() error {
 	return nil
 }
 
-// Close ends the running operations and removes the socket.
+// Close ends the running operations, waits for them and removes the socket: what they work on may then be closed.
 func (s *Server) Close() {
+	s.mu.Lock()
+	s.cancel()
+	s.mu.Unlock()
 	s.http.Close() //nolint:errcheck // nothing is kept in it
+	s.running.Wait()
 	for _, p := range s.paths {
 		os.Remove(p) //nolint:errcheck // gone already, as a rule
 	}
 }
 
-func handler(ops map[string]Op) http.Handler {
+// begin counts an operation in, unless the server is closed.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.running.Add(1)
+	return true
+}
+
+func (s *Server) handler(ops map[string]Op) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		op, ok := ops[strings.TrimPrefix(r.URL.Path, "/")]
 		if !ok {
@@ -135,7 +171,14 @@ func handler(ops map[string]Op) http.Handler {
 		if err != nil {
 			return
 		}
-		err = op(r.Context(), args, func(v any) error {
+		if !s.begin() {
+			return
+		}
+		defer s.running.Done()
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(s.ctx, cancel)()
+		err = op(ctx, args, func(v any) error {
 			value, err := json.Marshal(v)
 			if err != nil {
 				return fmt.Errorf("encoding an answer: %w", err)
@@ -176,9 +219,12 @@ type Caller interface {
 
 // Dial connects to the daemon that runs on a state folder, or answers ErrNoDaemon.
 func Dial(ctx context.Context, state string) (Caller, error) {
-	path := filepath.Join(state, "control.sock")
-	if pointer, err := os.ReadFile(filepath.Join(state, "control.path")); err == nil {
-		path = string(pointer)
+	path, pointer, err := socketPaths(state)
+	if err != nil {
+		return nil, err
+	}
+	if elsewhere, err := os.ReadFile(pointer); err == nil {
+		path = string(elsewhere)
 	}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)

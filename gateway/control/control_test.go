@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -306,5 +307,57 @@ func TestLocalClose(t *testing.T) {
 	}
 	if err := c.Close(); !errors.Is(err, errBroken) {
 		t.Errorf("closing answers %v", err)
+	}
+}
+
+// TestCloseWaits: an operation is told to end and has ended when Close returns, for what it works on is closed next.
+func TestCloseWaits(t *testing.T) {
+	dir := t.TempDir()
+	began, ended := make(chan struct{}), make(chan struct{})
+	s := serve(t, dir, map[string]control.Op{"wait": func(ctx context.Context, _ json.RawMessage, _ func(any) error) error {
+		close(began)
+		<-ctx.Done()
+		for range 1000 {
+			runtime.Gosched() // as if it had something to finish
+		}
+		close(ended)
+		return ctx.Err()
+	}})
+	answered := make(chan error, 1)
+	c := dial(t, dir)
+	go func() { answered <- c.Call(t.Context(), "wait", nil, nil) }()
+	<-began
+	s.Close()
+	select {
+	case <-ended:
+	default:
+		t.Error("closed while an operation runs")
+	}
+	if err := <-answered; err == nil {
+		t.Error("the caller was told that all is done")
+	}
+}
+
+// TestOneNameForAll: the daemon and its callers find each other from whichever folder they name the state.
+func TestOneNameForAll(t *testing.T) {
+	long := longDir(t)
+	t.Chdir(long)
+	serve(t, ".", operations())
+	for _, state := range []string{".", long} {
+		if err := dial(t, state).Call(t.Context(), "echo", 1, nil); err != nil {
+			t.Errorf("state %s: %v", state, err)
+		}
+	}
+}
+
+// TestStalePointer: a pointer that came with a copy of another state leads nobody astray.
+func TestStalePointer(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "control.path"), []byte("/nowhere/control.sock"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, dir, operations())
+	if err := dial(t, dir).Call(t.Context(), "echo", 1, nil); err != nil {
+		t.Error(err)
 	}
 }
