@@ -39,6 +39,7 @@ type DemoOptions struct {
 	ReadyFile string // gets the listeners as JSON once all answer; "" means none
 	Output    io.Writer
 	Log       *slog.Logger
+	Reloads   <-chan os.Signal // each signal reloads
 }
 
 // The demo's ports, before the offset.
@@ -54,6 +55,9 @@ const demoPassword = "demo-"
 // RunDemo runs a small clinic until ctx ends: the embedded store, sample mail, accounts with known passwords and a
 // certificate of its own, on loopback.
 func RunDemo(ctx context.Context, opt DemoOptions) (err error) {
+	if err := removeReady(opt.ReadyFile); err != nil {
+		return err
+	}
 	if opt.Listen == "" {
 		opt.Listen = "127.0.0.1"
 	}
@@ -69,35 +73,19 @@ func RunDemo(ctx context.Context, opt DemoOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	g, err := New(Options{ConfigPath: config, Logger: opt.Log})
+	g, err := New(Options{ConfigPath: config, Logger: opt.Log, ReadyFile: opt.ReadyFile, Reloads: opt.Reloads})
 	if err != nil {
 		return err
 	}
 	if err := g.fillDemo(ctx); err != nil {
 		g.stop()
+		if ctx.Err() != nil {
+			return nil // stopped before it had begun
+		}
 		return err
 	}
-	return g.runDemo(ctx, opt, config)
-}
-
-func (g *Gateway) runDemo(ctx context.Context, opt DemoOptions, config string) error {
-	running, stop := context.WithCancel(ctx)
-	defer stop()
-	done := make(chan error, 1)
-	go func() { done <- g.Run(running) }()
-	err := g.announce(opt, config)
-	if err != nil {
-		stop()
-	}
-	return errors.Join(err, <-done)
-}
-
-// announce tells that the demo is there: its listeners were opened before, and answer from Run on.
-func (g *Gateway) announce(opt DemoOptions, config string) error {
-	if err := g.WriteReady(opt.ReadyFile); err != nil {
-		return err
-	}
-	return g.printDemo(opt.Output, config)
+	g.onReady = func() error { return g.printDemo(opt.Output, config) }
+	return g.Run(ctx)
 }
 
 // writeDemo puts configuration and certificates into the demo's folder; a configuration that is there is kept.

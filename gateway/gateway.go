@@ -35,6 +35,8 @@ type Options struct {
 	ConfigPath string
 	Logger     *slog.Logger // nil: as the configuration says, to Output
 	Output     io.Writer
+	ReadyFile  string           // gets the listeners as JSON once all answer; "" means none
+	Reloads    <-chan os.Signal // each signal reloads; nil means none
 }
 
 // Listeners are the addresses a gateway answers on, by service.
@@ -46,10 +48,14 @@ type Listeners struct {
 
 // Gateway is one daemon. Several may run in a process, each on a state of its own.
 type Gateway struct {
-	path string
-	log  *slog.Logger
-	reg  *prometheus.Registry
-	st   *state
+	path      string
+	readyFile string
+	reloads   <-chan os.Signal
+	onReady   func() error // called once all listeners answer; nil means nothing
+
+	log *slog.Logger
+	reg *prometheus.Registry
+	st  *state
 
 	cert     certificate
 	snapshot atomic.Pointer[policy.Snapshot]
@@ -72,12 +78,19 @@ type Gateway struct {
 // New loads the configuration, opens the state and the listeners. Nothing is served before Run. Problems of the configuration
 // are answered as configs.Problems.
 func New(opt Options) (g *Gateway, err error) {
+	// One of an earlier run would tell whoever waits for it of listeners that are gone.
+	if err := removeReady(opt.ReadyFile); err != nil {
+		return nil, err
+	}
 	loaded, problems := Load(opt.ConfigPath)
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
 	cfg := loaded.Config
-	g = &Gateway{path: opt.ConfigPath, log: opt.Logger, loaded: loaded, tried: loaded.inputs(), reg: prometheus.NewRegistry()}
+	g = &Gateway{
+		path: opt.ConfigPath, readyFile: opt.ReadyFile, reloads: opt.Reloads, log: opt.Logger,
+		loaded: loaded, tried: loaded.inputs(), reg: prometheus.NewRegistry(),
+	}
 	if g.log == nil {
 		g.log = newLogger(cfg.Log, opt.Output)
 	}
@@ -188,21 +201,42 @@ func (g *Gateway) Listeners() Listeners {
 	return Listeners{IMAP: g.imap.addresses(), IMAPS: g.imaps.addresses(), Metrics: g.web.addresses()}
 }
 
-// WriteReady writes the listeners as JSON to path, whole or not at all; "" writes nothing. Connections to them are answered from
-// Run on.
-func (g *Gateway) WriteReady(path string) error {
+func removeReady(path string) error {
 	if path == "" {
+		return nil
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("removing the ready file of an earlier run: %w", err)
+	}
+	return nil
+}
+
+// announce tells that all listeners answer.
+func (g *Gateway) announce(ctx context.Context) error {
+	g.ready.Store(true)
+	g.log.InfoContext(ctx, "ready", slog.Any("listeners", g.Listeners()))
+	if g.onReady != nil {
+		if err := g.onReady(); err != nil {
+			return err
+		}
+	}
+	return g.writeReady()
+}
+
+// writeReady writes the listeners as JSON to the ready file, whole or not at all.
+func (g *Gateway) writeReady() error {
+	if g.readyFile == "" {
 		return nil
 	}
 	list, err := json.Marshal(g.Listeners())
 	if err != nil {
 		return err
 	}
-	temp := path + ".part"
+	temp := g.readyFile + ".part"
 	if err := os.WriteFile(temp, append(list, '\n'), 0o600); err != nil {
 		return fmt.Errorf("writing the ready file: %w", err)
 	}
-	if err := os.Rename(temp, path); err != nil {
+	if err := os.Rename(temp, g.readyFile); err != nil {
 		return fmt.Errorf("writing the ready file: %w", err)
 	}
 	return nil
@@ -224,21 +258,21 @@ func (g *Gateway) Run(ctx context.Context) error {
 	background, stopWorkers := context.WithCancel(ctx)
 	workers.Go(func() { g.watchFiles(background) })
 	workers.Go(func() { g.housekeeping(background) })
-	g.ready.Store(true)
-	g.log.InfoContext(ctx, "ready", slog.Any("listeners", g.Listeners()))
+	workers.Go(func() { g.reloadOnSignal(background) })
 
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-fault:
+	err := g.announce(ctx)
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case err = <-fault:
+		}
 	}
 	g.ready.Store(false)
 	g.log.InfoContext(ctx, "stopping")
 	g.imap.closeListeners()
 	g.imaps.closeListeners()
 	tell() // sessions say BYE
-	g.imap.drain()
-	g.imaps.drain()
+	drainAll(g.imap, g.imaps)
 	stopWorkers()
 	g.control.Close()
 	g.web.close()

@@ -139,6 +139,15 @@ func (s *server) closeListeners() {
 	s.accepting.Wait()
 }
 
+// drainAll drains all services at once, so that a stop takes one grace and not one each: supervisors wait ten seconds, as a rule.
+func drainAll(servers ...*server) {
+	var draining sync.WaitGroup
+	for _, s := range servers {
+		draining.Go(s.drain)
+	}
+	draining.Wait()
+}
+
 // drain waits for connections to end by themselves, for they have been told to, then cuts those that have not.
 func (s *server) drain() {
 	done := make(chan struct{})

@@ -208,6 +208,30 @@ func TestDrainCutsTheRest(t *testing.T) {
 	})
 }
 
+// TestDrainAll: however many services have connections that do not end, the stop takes one grace.
+func TestDrainAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, tell := context.WithCancel(t.Context())
+		var servers []*server
+		for range 3 {
+			s, p := startServer(ctx, 10, 10, false)
+			s.log = slog.New(slog.DiscardHandler)
+			p.dial("192.0.2.1")
+			servers = append(servers, s)
+		}
+		synctest.Wait()
+		for _, s := range servers {
+			s.closeListeners()
+		}
+		tell()
+		began := time.Now()
+		drainAll(servers...)
+		if waited := time.Since(began); waited != stopGrace {
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
+
 // TestAcceptSurvivesFaults: running out of file descriptors for a moment ends nothing.
 func TestAcceptSurvivesFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -75,6 +75,18 @@ func (g *Gateway) tellHeld(held int) {
 	g.log.Error("many accounts are missing from the files; their mail stays as it is until balorg reload --force", slog.Int("accounts", held))
 }
 
+// reloadOnSignal reloads at each signal.
+func (g *Gateway) reloadOnSignal(ctx context.Context) {
+	for {
+		select {
+		case <-g.reloads:
+			g.Reload(ctx, false) //nolint:errcheck // logged, and shown by the gauge; a bad file never stops the daemon
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // watchFiles reloads when one of the configuration's files changes.
 func (g *Gateway) watchFiles(ctx context.Context) {
 	watcher, err := fsnotify.NewWatcher()

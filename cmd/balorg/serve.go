@@ -16,7 +16,7 @@ func serveCommand() command {
 	return command{
 		name: "serve", args: "[--ready-file F]", short: "run the daemon",
 		flags: func(f *flags) {
-			f.StringVar(&ready, "ready-file", "", "`file` that gets the listeners as JSON once they are open")
+			f.StringVar(&ready, "ready-file", "", "`file` that gets the listeners as JSON once all answer")
 		},
 		long: `Runs the daemon until SIGTERM or SIGINT, which let sessions end and then stop it. SIGHUP reloads the configuration, as does
 saving one of its files.`,
@@ -24,34 +24,16 @@ saving one of its files.`,
 			if len(args) > 0 {
 				return usagef("takes no arguments")
 			}
-			g, err := gateway.New(gateway.Options{ConfigPath: configPath(f), Output: e.err})
-			if err != nil {
-				return printProblems(e, f, err)
-			}
-			if err := g.WriteReady(ready); err != nil {
-				return err
-			}
 			hup := make(chan os.Signal, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
-			return g.Run(reloadOn(ctx, g, hup))
+			g, err := gateway.New(gateway.Options{ConfigPath: configPath(f), Output: e.err, ReadyFile: ready, Reloads: hup})
+			if err != nil {
+				return printProblems(e, f, err)
+			}
+			return g.Run(ctx)
 		},
 	}
-}
-
-// reloadOn reloads the gateway at each signal, until ctx ends.
-func reloadOn(ctx context.Context, g *gateway.Gateway, hup <-chan os.Signal) context.Context {
-	go func() {
-		for {
-			select {
-			case <-hup:
-				g.Reload(ctx, false) //nolint:errcheck // logged by the gateway; a bad file never stops the daemon
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return ctx
 }
 
 func configPath(f *flags) string {
