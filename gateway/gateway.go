@@ -288,15 +288,11 @@ func (g *Gateway) housekeeping(ctx context.Context) {
 	tick := time.NewTicker(housekeepingPeriod)
 	defer tick.Stop()
 	for {
-		now := time.Now()
 		g.mu.Lock()
 		cfg := g.loaded.Config
 		g.mu.Unlock()
-		if _, err := g.st.trace.Prune(ctx, now.Add(-cfg.Audit.Retention)); err != nil && ctx.Err() == nil {
-			g.log.ErrorContext(ctx, "removing old trace records", slog.Any("error", err))
-		}
-		if err := g.st.removeExpired(ctx, g.log); err != nil && ctx.Err() == nil {
-			g.log.ErrorContext(ctx, "removing the mail of former accounts", slog.Any("error", err))
+		if err := g.st.housekeep(ctx, cfg, time.Now()); err != nil && ctx.Err() == nil {
+			g.log.ErrorContext(ctx, "removing what has aged", slog.Any("error", err))
 		}
 		select {
 		case <-tick.C:

@@ -180,6 +180,26 @@ func TestOwnDefault(t *testing.T) {
 	}
 }
 
+// TestOwnDefaultLapses: a choice goes for good when the file's value changes, also when that changes back.
+func TestOwnDefaultLapses(t *testing.T) {
+	g := gatewaytest.Start(t, nil, noemie)
+	if err := g.Call(gateway.OpDefault, gateway.DefaultArgs{Person: address(noemie), Mailbox: address(noemie)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, edit := range []struct{ from, to string }{
+		{"send: as, default: true", "send: as, default: false"}, {"send: as, default: false", "send: as, default: true"},
+	} {
+		g.Edit("delegations.yaml", edit.from, edit.to)
+		if err := g.Call(gateway.OpReload, gateway.ReloadArgs{}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	login(t, g, noemie)
+	if got := opened(g, noemie); got != address(secretariat) {
+		t.Errorf("her choice against a former value opens %s", got)
+	}
+}
+
 func TestNoLoginBeforeTLS(t *testing.T) {
 	g := gatewaytest.Start(t, nil, claire)
 	plain, err := net.Dial("tcp", g.Listeners().IMAP[0])

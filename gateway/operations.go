@@ -12,7 +12,6 @@ import (
 	"balorg/policy"
 	"balorg/policy/auth"
 	"balorg/store/audit"
-	"balorg/store/setting"
 )
 
 // The operations of the control socket.
@@ -278,10 +277,7 @@ func (st *state) setDefault(ctx context.Context, a admin, args DefaultArgs, emit
 	if !ok {
 		return fmt.Errorf("%s may not open %s; `balorg explain` says why", args.Person, args.Mailbox)
 	}
-	err = st.settings.SetChoice(ctx, setting.Choice{
-		Kind: string(c.Kind), Person: c.Person, Mailbox: c.Mailbox, On: c.On, FileDefault: c.FileDefault, FileNotify: c.FileNotify,
-	})
-	if err != nil {
+	if err := st.settings.SetChoice(ctx, storedChoice(c)); err != nil {
 		return err
 	}
 	if err := a.changed(ctx); err != nil {

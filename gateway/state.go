@@ -114,6 +114,7 @@ func (st *state) snapshot(ctx context.Context, l *Loaded, now time.Time, force b
 	}
 	if len(reconcile()) == 0 {
 		snap, err := st.build(ctx, l, known)
+		st.forgetLapsed(ctx, snap, err)
 		return snap, held, err
 	}
 	err = st.db.Update(ctx, func(tx store.Writer) error {
@@ -133,7 +134,32 @@ func (st *state) snapshot(ctx context.Context, l *Loaded, now time.Time, force b
 		return nil, 0, fmt.Errorf("matching accounts with their identities: %w", err)
 	}
 	snap, err = st.build(ctx, l, known)
+	st.forgetLapsed(ctx, snap, err)
 	return snap, held, err
+}
+
+// forgetLapsed deletes the choices that no longer hold in the snapshot that was built. Where that fails the snapshot is no worse,
+// and the next one tries again.
+func (st *state) forgetLapsed(ctx context.Context, built *policy.Snapshot, failed error) {
+	if failed != nil {
+		return
+	}
+	var lapsed []setting.Choice
+	for _, c := range built.Lapsed() {
+		lapsed = append(lapsed, storedChoice(c))
+	}
+	if len(lapsed) == 0 {
+		return
+	}
+	if err := st.settings.DeleteChoices(ctx, lapsed...); err != nil {
+		st.log.WarnContext(ctx, "forgetting lapsed choices", slog.Any("error", err))
+	}
+}
+
+func storedChoice(c policy.Choice) setting.Choice {
+	return setting.Choice{
+		Kind: string(c.Kind), Person: c.Person, Mailbox: c.Mailbox, On: c.On, FileDefault: c.FileDefault, FileNotify: c.FileNotify,
+	}
 }
 
 // look makes a snapshot without writing anything: for questions.
@@ -215,6 +241,33 @@ func putIdentities(tx store.Writer, changes []policy.Identity) error {
 		}
 	}
 	return nil
+}
+
+// housekeep removes old trace records and what is left of accounts that were parked for too long. That they were is found here, too: the
+// files may stay as they are for months.
+func (st *state) housekeep(ctx context.Context, cfg *Config, now time.Time) error {
+	var errs []error
+	if _, err := st.trace.Prune(ctx, now.Add(-cfg.Audit.Retention)); err != nil {
+		errs = append(errs, fmt.Errorf("removing old trace records: %w", err))
+	}
+	if err := st.expire(ctx, now, cfg.Limits.Park()); err != nil {
+		errs = append(errs, fmt.Errorf("letting go of former accounts: %w", err))
+	}
+	return errors.Join(append(errs, st.removeExpired(ctx, st.log))...)
+}
+
+func (st *state) expire(ctx context.Context, now time.Time, parkFor time.Duration) error {
+	known, err := st.identities(ctx)
+	if err != nil || len(policy.Expire(known, now, parkFor)) == 0 {
+		return err
+	}
+	return st.db.Reclaim(ctx, func(tx store.Writer) error {
+		kept, err := identity.All(tx)
+		if err != nil {
+			return err
+		}
+		return putIdentities(tx, policy.Expire(policyIdentities(kept), now, parkFor))
+	})
 }
 
 // removeExpired deletes everything of accounts whose time in parking is over. The identity goes last, so that an interrupted

@@ -167,6 +167,26 @@ func TestRemovedAccount(t *testing.T) {
 	}
 }
 
+// TestRemovedAccountWithoutReload: the time of a parked account ends also while the files stay as they are.
+func TestRemovedAccountWithoutReload(t *testing.T) {
+	all, without := demoFolder(t)
+	st := newState(t, all.Config)
+	before, _ := snapshotOf(t, st, all, day0).Account(sophie)
+	fill(t, st, before.ID)
+	snapshotOf(t, st, without, day0)
+	for _, tt := range []struct {
+		after time.Duration
+		want  int
+	}{{keeping, 4}, {keeping + time.Second, 0}} {
+		if err := st.housekeep(t.Context(), all.Config, day0.Add(tt.after)); err != nil {
+			t.Fatal(err)
+		}
+		if got := left(t, st, before.ID); len(got) != tt.want {
+			t.Errorf("after %v: %q", tt.after, got)
+		}
+	}
+}
+
 // TestIdentitiesStay: a reload gives nobody another id.
 func TestIdentitiesStay(t *testing.T) {
 	all, _ := demoFolder(t)

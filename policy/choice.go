@@ -42,21 +42,19 @@ func (s *Snapshot) ChooseNotify(person, mailbox mail.AccountID, on bool) (Choice
 	return Choice{Kind: ChoiceNotify, Person: person, Mailbox: mailbox, On: on, FileNotify: g.Notify}, true
 }
 
-// Lapsed answers the choices that no longer hold in this snapshot and can be deleted.
+// Lapsed answers the choices that no longer hold in this snapshot and are to be deleted, lest they hold again once the files say again
+// what they said before. Those of a removed person stay: they come back with the account.
 func (s *Snapshot) Lapsed() []Choice { return append([]Choice(nil), s.lapsed...) }
 
 func (s *Snapshot) applyChoices(choices []Choice) {
 	for _, c := range choices {
-		if !s.applyChoice(c) {
+		if _, here := s.byID[c.Person]; here && !s.applyChoice(c) {
 			s.lapsed = append(s.lapsed, c)
 		}
 	}
 }
 
 func (s *Snapshot) applyChoice(c Choice) bool {
-	if _, ok := s.byID[c.Person]; !ok {
-		return false
-	}
 	g := s.grant(c.Person, c.Mailbox)
 	switch c.Kind {
 	case ChoiceDefault:

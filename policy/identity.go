@@ -56,10 +56,18 @@ func Reconcile(known []Identity, r *Roster, now time.Time, parkFor time.Duration
 	}
 	for _, identity := range known {
 		here := listed[identity.Address] && current[identity.Address].ID == identity.ID
-		switch {
-		case !here && (identity.State == IdentityLive || identity.State == IdentityClosed):
+		if !here && (identity.State == IdentityLive || identity.State == IdentityClosed) {
 			changes = append(changes, identity.become(IdentityParked, now))
-		case identity.State == IdentityParked && now.Sub(identity.Since) > parkFor:
+		}
+	}
+	return append(changes, Expire(known, now, parkFor)...)
+}
+
+// Expire answers the changes that time alone makes, files or no files: accounts that were parked for too long expire.
+func Expire(known []Identity, now time.Time, parkFor time.Duration) []Identity {
+	var changes []Identity
+	for _, identity := range known {
+		if identity.State == IdentityParked && now.Sub(identity.Since) > parkFor {
 			changes = append(changes, identity.become(IdentityExpired, now))
 		}
 	}

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -329,6 +330,12 @@ func TestChoices(t *testing.T) {
 	}
 	if got := s.Default(idOf(paul)).Mailbox.Address; got != paul {
 		t.Errorf("paul's default is %s after the delegation went", got)
+	}
+	// noemie leaves: what she chose waits with her account.
+	r.Accounts = slices.DeleteFunc(r.Accounts, func(a *policy.Account) bool { return a.Address == noemie })
+	withoutGrants(r, func(d policy.Delegation) bool { return d.Account == noemie })
+	if diff := cmp.Diff([]policy.Choice{toUrg}, policy.NewSnapshot(r, ids, choices).Lapsed()); diff != "" {
+		t.Errorf("lapsed without noemie (-want +got):\n%s", diff)
 	}
 }
 
