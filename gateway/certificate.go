@@ -28,6 +28,14 @@ func loadCertificate(certFile, keyFile string) (*tls.Certificate, error) {
 	return &cert, nil
 }
 
+// certificate reads the configured certificate: nil when there is none.
+func (c *Config) certificate() (*tls.Certificate, error) {
+	if !c.TLS.Certificate.Set {
+		return nil, nil
+	}
+	return loadCertificate(c.path(c.TLS.Certificate.V), c.path(c.TLS.Key.V))
+}
+
 // config is what listeners use.
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{

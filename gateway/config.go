@@ -106,6 +106,8 @@ type Loaded struct {
 	Roster *policy.Roster
 	// Inputs are the files read, by name, as they were: a reload on change compares them.
 	Inputs []configs.File
+
+	unread bool // balorg.yaml itself could not be read
 }
 
 // Load reads and checks balorg.yaml at path with all that it names: the very checks of the daemon. It answers what it could
@@ -117,7 +119,7 @@ func Load(path string) (*Loaded, configs.Problems) {
 		if problems.Err() == nil {
 			problems.Add(configs.Pos{File: path}, "", "this must be one file")
 		}
-		return &Loaded{Config: cfg, Roster: &policy.Roster{}}, problems
+		return &Loaded{Config: cfg, Roster: &policy.Roster{}, unread: true}, problems
 	}
 	cfg.pos = configs.Pos{File: files[0].Name}
 	problems = append(problems, configs.Decode(files[0].Name, files[0].Data, cfg)...)
@@ -130,7 +132,7 @@ func Load(path string) (*Loaded, configs.Problems) {
 	problems = append(problems, found...)
 	roster, found := policy.Load(policy.Source{Accounts: accounts, Delegations: delegations, Mailstores: cfg.mailstoreNames()})
 	problems = append(problems, found...)
-	return &Loaded{cfg, roster, slices.Concat(files, accounts, delegations)}, problems.Sorted()
+	return &Loaded{Config: cfg, Roster: roster, Inputs: slices.Concat(files, accounts, delegations)}, problems.Sorted()
 }
 
 // brokenConfig tells whether an error is in balorg.yaml itself.

@@ -72,7 +72,8 @@ type Gateway struct {
 
 	mu     sync.Mutex // held through a reload
 	loaded *Loaded
-	tried  []configs.File // the files that were loaded last, put into effect or not
+	inputs []string       // files and folders that are watched
+	tried  []configs.File // what they held when they were loaded last, put into effect or not
 }
 
 // New loads the configuration, opens the state and the listeners. Nothing is served before Run. Problems of the configuration
@@ -89,8 +90,9 @@ func New(opt Options) (g *Gateway, err error) {
 	cfg := loaded.Config
 	g = &Gateway{
 		path: opt.ConfigPath, readyFile: opt.ReadyFile, reloads: opt.Reloads, log: opt.Logger,
-		loaded: loaded, tried: loaded.inputs(), reg: prometheus.NewRegistry(),
+		loaded: loaded, reg: prometheus.NewRegistry(),
 	}
+	g.watch(loaded)
 	if g.log == nil {
 		g.log = newLogger(cfg.Log, opt.Output)
 	}
@@ -104,9 +106,11 @@ func New(opt Options) (g *Gateway, err error) {
 	for _, p := range problems {
 		g.log.Warn("configuration", slog.Any("problem", p.String()))
 	}
-	if err := g.loadCertificate(cfg); err != nil {
+	cert, err := cfg.certificate()
+	if err != nil {
 		return nil, err
 	}
+	g.cert.current.Store(cert)
 	if g.st, err = openState(cfg, g.log); err != nil {
 		return nil, err
 	}
@@ -145,18 +149,6 @@ func (g *Gateway) stop() {
 		stop()
 	}
 	g.stops = nil
-}
-
-func (g *Gateway) loadCertificate(cfg *Config) error {
-	if !cfg.TLS.Certificate.Set {
-		return nil
-	}
-	cert, err := loadCertificate(cfg.path(cfg.TLS.Certificate.V), cfg.path(cfg.TLS.Key.V))
-	if err != nil {
-		return err
-	}
-	g.cert.current.Store(cert)
-	return nil
 }
 
 func (g *Gateway) tlsConfig(cfg *Config) *tls.Config {

@@ -26,7 +26,7 @@ func (g *Gateway) Reload(ctx context.Context, force bool) (configs.Problems, err
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	next, problems := Load(g.path)
-	g.tried = next.inputs()
+	g.watch(next)
 	err := g.apply(ctx, next, problems, force)
 	if err != nil {
 		g.metrics.reloadFailed.Set(1)
@@ -52,14 +52,17 @@ func (g *Gateway) apply(ctx context.Context, next *Loaded, problems configs.Prob
 			return fmt.Errorf("%w: %w", ErrUnsafe, err)
 		}
 	}
-	if err := g.loadCertificate(next.Config); err != nil {
+	cert, err := next.Config.certificate()
+	if err != nil {
 		return err
 	}
 	snap, held, err := g.st.snapshot(ctx, next, time.Now(), force)
 	if err != nil {
 		return err
 	}
+	// From here on nothing fails: all of it is put into effect.
 	g.tellHeld(held)
+	g.cert.current.Store(cert)
 	g.loaded = next
 	g.swap(snap)
 	return nil
@@ -104,6 +107,7 @@ func (g *Gateway) watchFiles(ctx context.Context) {
 			return
 		case err := <-watcher.Errors:
 			g.log.WarnContext(ctx, "watching files", slog.Any("error", err))
+			seen, settled = g.readInputs(), time.After(settle) // events may have been lost
 		case <-watcher.Events:
 			if settled == nil {
 				seen, settled = g.readInputs(), time.After(settle)
@@ -117,8 +121,9 @@ func (g *Gateway) watchFiles(ctx context.Context) {
 			settled = nil
 			if g.changed(now) {
 				g.Reload(ctx, false) //nolint:errcheck // logged, and shown by the gauge
-				g.watchFolders(watcher)
 			}
+			// Also when nothing has changed: a folder that was replaced by another has lost its watch.
+			g.watchFolders(watcher)
 		}
 	}
 }
@@ -130,9 +135,33 @@ func (g *Gateway) changed(now []configs.File) bool {
 	return !sameFiles(g.tried, now)
 }
 
-// inputs are all files that a configuration is made of, in the order of readInputs.
+// watch takes the files of a configuration that was just loaded for those last tried. If it is refused, those of the running one
+// are watched as well. The caller holds g.mu, or nobody else knows g.
+func (g *Gateway) watch(next *Loaded) {
+	g.inputs, g.tried = next.inputPaths(), next.inputs()
+	for _, path := range g.loaded.inputPaths() {
+		if !slices.Contains(g.inputs, path) {
+			g.inputs = append(g.inputs, path)
+			g.tried = append(g.tried, readAll([]string{path})...)
+		}
+	}
+}
+
+// inputs are all files that a configuration is made of, in the order of inputPaths.
 func (l *Loaded) inputs() []configs.File {
+	if l.unread {
+		return readAll(l.inputPaths())
+	}
 	return slices.Concat(l.Inputs, readAll(l.Config.certificatePaths()))
+}
+
+// inputPaths name the files and folders that a configuration is made of: of one that could not be read, itself.
+func (l *Loaded) inputPaths() []string {
+	cfg := l.Config
+	if l.unread {
+		return []string{cfg.file}
+	}
+	return append([]string{cfg.file, cfg.path(cfg.Accounts), cfg.path(cfg.Delegations)}, cfg.certificatePaths()...)
 }
 
 func (c *Config) certificatePaths() []string {
@@ -159,8 +188,7 @@ func (g *Gateway) watchFolders(watcher *fsnotify.Watcher) {
 func (g *Gateway) inputPaths() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	cfg := g.loaded.Config
-	return append([]string{g.path, cfg.path(cfg.Accounts), cfg.path(cfg.Delegations)}, cfg.certificatePaths()...)
+	return slices.Clone(g.inputs)
 }
 
 func (g *Gateway) readInputs() []configs.File { return readAll(g.inputPaths()) }
