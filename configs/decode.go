@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -12,7 +13,7 @@ import (
 
 // Decode fills into, a pointer to a struct, from the YAML in data and answers everything that is wrong with it. Fields
 // take the key of their `yaml:"key"` tag ("-" leaves a field alone, embedded structs lend their keys, ",required" makes the key
-// obligatory); an exported field of type Pos receives the position of the struct that holds it. Strings, booleans, whole numbers from 0, durations, types
+// obligatory, ",positive" refuses 0, where the zero value means a default); an exported field of type Pos receives the position of the struct that holds it. Strings, booleans, whole numbers from 0, durations, types
 // with UnmarshalText, Value, OneOrMore, lists, maps by string and structs are read. What the file does not name keeps the
 // value it had, so defaults are set beforehand; an empty file changes nothing.
 //
@@ -41,8 +42,7 @@ func (d *decoder) add(n *yaml.Node, hint, format string, args ...any) {
 
 // parse answers the content of the only document, or nil when there is none or the text is not YAML.
 func (d *decoder) parse(data []byte) *yaml.Node {
-	if pos, ok := d.invalidText(data); ok {
-		d.problems.Add(pos, "save the file as UTF-8", "the file is not UTF-8 text")
+	if d.invalidText(data) {
 		return nil
 	}
 	loader, err := yaml.NewLoader(bytes.NewReader(data))
@@ -66,22 +66,28 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	return document.Content[0]
 }
 
-// invalidText finds the first octet that is no UTF-8: the YAML library guesses at UTF-16 instead of saying so.
-func (d *decoder) invalidText(data []byte) (Pos, bool) {
+// invalidText reports the first octet that is no UTF-8, since the YAML library guesses at UTF-16 instead of saying so, and the first control
+// character, whose place the library does not tell.
+func (d *decoder) invalidText(data []byte) bool {
 	line, column := 1, 1
 	for len(data) > 0 {
 		r, size := utf8.DecodeRune(data)
+		at := Pos{File: d.file, Line: line, Column: column}
 		switch {
 		case r == utf8.RuneError && size == 1:
-			return Pos{File: d.file, Line: line, Column: column}, true
+			d.problems.Add(at, "save the file as UTF-8", "the file is not UTF-8 text")
+			return true
 		case r == '\n':
 			line, column = line+1, 1
+		case unicode.IsControl(r) && r != '\t' && r != '\r' && r != '\u0085':
+			d.problems.Add(at, "remove it", "the file holds the control character %U", r)
+			return true
 		default:
 			column++
 		}
 		data = data[size:]
 	}
-	return Pos{}, false
+	return false
 }
 
 func (d *decoder) syntax(err error) {

@@ -48,6 +48,8 @@ type settings struct {
 	Stores  map[string]part           `yaml:"stores"`
 	Colour  configs.Value[colour]     `yaml:"colour"`
 	Ignored string                    `yaml:"-"`
+	Keep    time.Duration             `yaml:"keep,positive"`
+	Limit   int                       `yaml:"limit,positive"`
 }
 
 func TestDecode(t *testing.T) {
@@ -94,13 +96,13 @@ func TestDecodeProblems(t *testing.T) {
 		{"hyphen for underscore", "wait-time: 5m", `a.yaml:1:1: unknown key "wait-time" in the file (hint: did you mean wait_time?)`},
 		{
 			"unknown key, far", "frobnicate: a",
-			`a.yaml:1:1: unknown key "frobnicate" in the file (hint: known keys: colour, count, flag, host, listen, parts, share, size, stores, wait_time)`,
+			`a.yaml:1:1: unknown key "frobnicate" in the file (hint: known keys: colour, count, flag, host, keep, limit, listen, parts, share, size, stores, wait_time)`,
 		},
-		{"ignored field has no key", `"-": a`, `a.yaml:1:1: unknown key "-" in the file (hint: known keys: colour, count, flag, host, listen, parts, share, size, stores, wait_time)`},
+		{"ignored field has no key", `"-": a`, `a.yaml:1:1: unknown key "-" in the file (hint: known keys: colour, count, flag, host, keep, limit, listen, parts, share, size, stores, wait_time)`},
 		{"repeated key", "host: a\nhost: b", `a.yaml:2:1: host stands twice in the file; first at line 1`},
 		{"repeated map key", "stores:\n  a: {name: x}\n  a: {name: y}", `a.yaml:3:3: a stands twice in stores; first at line 2`},
 		{"key no word", "? [a]\n: 1", `a.yaml:1:3: a key of the file is a list; it must be a single word`},
-		{"merge key", "<<: {host: a}", `a.yaml:1:1: unknown key "<<" in the file (hint: known keys: colour, count, flag, host, listen, parts, share, size, stores, wait_time)`},
+		{"merge key", "<<: {host: a}", `a.yaml:1:1: unknown key "<<" in the file (hint: known keys: colour, count, flag, host, keep, limit, listen, parts, share, size, stores, wait_time)`},
 		{"missing value", "host:", `a.yaml:1:6: host has no value (hint: remove the key, or write a value after the colon)`},
 		{"missing key", "parts:\n  - {}", `a.yaml:2:5: an entry of parts has no name`},
 		{"list for text", "host: [a]", `a.yaml:1:7: host is a list; it must be a text`},
@@ -126,6 +128,12 @@ func TestDecodeProblems(t *testing.T) {
 		{"not YAML", "host: [a\nsize: 1", `a.yaml:2:5: not valid YAML: did not find expected ',' or ']' while parsing a flow sequence (hint: check indentation and quotes here and on the line above)`},
 		{"tab", "parts:\n\t- x", `a.yaml:2:1: not valid YAML: found character that cannot start any token while scanning for the next token (hint: check indentation and quotes here and on the line above)`},
 		{"not UTF-8", "host: a\nsize: \xe9", `a.yaml:2:7: the file is not UTF-8 text (hint: save the file as UTF-8)`},
+		{"control character", "host: a\nsize: é\x00", `a.yaml:2:8: the file holds the control character U+0000 (hint: remove it)`},
+		{"escape", "host: \x1b[1m", `a.yaml:1:7: the file holds the control character U+001B (hint: remove it)`},
+		{"zero where it means a default", "keep: 0d\nlimit: 0", "a.yaml:1:7: keep is 0; it must be more (hint: leave the key out for the default)\n" +
+			"a.yaml:2:8: limit is 0; it must be more (hint: leave the key out for the default)"},
+		{"no number where one must be more than 0", "keep: x\nlimit: -1", "a.yaml:1:7: keep: \"x\" is not a duration; write 30s, 5m, 12h or 30d\n" +
+			"a.yaml:2:8: limit: \"-1\" is not a whole number in range"},
 		{"all at once, in order", "size: x\nhost: []\nflg: true", "a.yaml:1:7: size: \"x\" is not a size; write 500MB or 2GB\n" +
 			"a.yaml:2:7: host is a list; it must be a text\na.yaml:3:1: unknown key \"flg\" in the file (hint: did you mean flag?)"},
 	}

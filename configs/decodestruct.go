@@ -41,6 +41,7 @@ func (d *decoder) pairs(n *yaml.Node, key string) iter.Seq2[*yaml.Node, *yaml.No
 type field struct {
 	value    reflect.Value
 	required bool
+	positive bool
 }
 
 // structure reads a block of known keys.
@@ -55,7 +56,11 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, key string) {
 			d.add(name, didYouMean(name.Value, fields), "unknown key %q in %s", name.Value, key)
 			continue
 		}
+		before := len(d.problems)
 		d.value(content, known.value, name.Value)
+		if known.positive && known.value.IsZero() && len(d.problems) == before {
+			d.add(content, "leave the key out for the default", "%s is 0; it must be more", name.Value)
+		}
 	}
 	if n.Kind != yaml.MappingNode && !empty(n) {
 		return
@@ -77,7 +82,7 @@ func collect(v reflect.Value, at Pos, into map[string]field) {
 		case what.Anonymous && tag == "" && what.Type.Kind() == reflect.Struct:
 			collect(v.Field(i), at, into)
 		case tag != "" && tag != "-":
-			into[tag] = field{value: v.Field(i), required: options == "required"}
+			into[tag] = field{value: v.Field(i), required: options == "required", positive: options == "positive"}
 		}
 	}
 }

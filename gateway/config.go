@@ -40,7 +40,7 @@ type Config struct {
 
 // StoreConfig is the section store.
 type StoreConfig struct {
-	MinFree configs.Size `yaml:"min_free"`
+	MinFree configs.Size `yaml:"min_free,positive"`
 }
 
 // ListenConfig is the section listen.
@@ -60,23 +60,23 @@ type TLSConfig struct {
 type IMAPConfig struct {
 	SharedPrefix             configs.Value[string] `yaml:"shared_prefix"`
 	FolderNames              configs.Value[string] `yaml:"folder_names"`
-	MaxMessage               configs.Size          `yaml:"max_message"`
-	MaxConnections           int                   `yaml:"max_connections"`
-	MaxConnectionsPerAddress int                   `yaml:"max_connections_per_address"`
-	MaxCompressed            int                   `yaml:"max_compressed"`
-	IdleTimeout              time.Duration         `yaml:"idle_timeout"`
+	MaxMessage               configs.Size          `yaml:"max_message,positive"`
+	MaxConnections           int                   `yaml:"max_connections,positive"`
+	MaxConnectionsPerAddress int                   `yaml:"max_connections_per_address,positive"`
+	MaxCompressed            int                   `yaml:"max_compressed,positive"`
+	IdleTimeout              time.Duration         `yaml:"idle_timeout,positive"`
 	InsecureLogin            bool                  `yaml:"insecure_login_without_tls"`
 }
 
 // AuditConfig is the section audit.
 type AuditConfig struct {
-	Retention time.Duration `yaml:"retention"`
+	Retention time.Duration `yaml:"retention,positive"`
 }
 
 // LimitsConfig is the section limits.
 type LimitsConfig struct {
 	policy.Config
-	Quota configs.Size `yaml:"quota"`
+	Quota configs.Size `yaml:"quota,positive"`
 }
 
 // LogConfig is the section log.
@@ -126,13 +126,19 @@ func Load(path string) (*Loaded, configs.Problems) {
 	cfg.applyDefaults()
 	problems = append(problems, cfg.check()...)
 
-	accounts, found := configs.ReadFiles(cfg.path(cfg.Accounts))
+	src := policy.Source{Mailstores: cfg.mailstoreNames()}
+	for _, kind := range []struct {
+		path    string
+		files   *[]configs.File
+		missing *bool
+	}{{cfg.Accounts, &src.Accounts, &src.AccountsMissing}, {cfg.Delegations, &src.Delegations, &src.DelegationsMissing}} {
+		read, found := configs.ReadFiles(cfg.path(kind.path))
+		problems = append(problems, found...)
+		*kind.files, *kind.missing = read, found.Err() != nil
+	}
+	roster, found := policy.Load(src)
 	problems = append(problems, found...)
-	delegations, found := configs.ReadFiles(cfg.path(cfg.Delegations))
-	problems = append(problems, found...)
-	roster, found := policy.Load(policy.Source{Accounts: accounts, Delegations: delegations, Mailstores: cfg.mailstoreNames()})
-	problems = append(problems, found...)
-	return &Loaded{Config: cfg, Roster: roster, Inputs: slices.Concat(files, accounts, delegations)}, problems.Sorted()
+	return &Loaded{Config: cfg, Roster: roster, Inputs: slices.Concat(files, src.Accounts, src.Delegations)}, problems.Sorted()
 }
 
 // brokenConfig tells whether an error is in balorg.yaml itself.

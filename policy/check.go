@@ -141,7 +141,7 @@ func (l *loader) checkResponsible(e *entry) {
 	responsible := l.byAddress[e.Responsible]
 	switch {
 	case responsible == nil:
-		l.problems.Add(f.Responsible.Pos, l.nearest(f.Responsible.V), "no account has the address %s", e.Responsible)
+		l.dangling(f.Responsible)
 	case responsible.unreadable:
 	case responsible.RPPS == "" && responsible.ADELI == "":
 		l.problems.Add(f.Responsible.Pos, "", "%s is responsible and has neither an RPPS nor an ADELI number", e.Responsible)
@@ -192,7 +192,7 @@ func (l *loader) checkOrgs() {
 		if e.Kind != Org {
 			continue
 		}
-		if e.attached == 0 {
+		if e.attached == 0 && !l.noDelegations && !l.noAccounts {
 			l.problems.Add(e.file.Pos, "delegate it to at least one person", "nobody is attached to %s", e.Address)
 		}
 		l.checkGeneric(e, people)

@@ -8,9 +8,9 @@ import (
 // Config is what the daemon's configuration says about accounts and delegations that leave. The zero value means the
 // defaults.
 type Config struct {
-	KeepRemoved  time.Duration `yaml:"keep_removed"`   // how long the mail of a removed account is parked
-	GuardShare   float64       `yaml:"guard_share"`    // a reload that removes more than this share …
-	GuardAtLeast int           `yaml:"guard_at_least"` // … and at least this many is held
+	KeepRemoved  time.Duration `yaml:"keep_removed,positive"`   // how long the mail of a removed account is parked
+	GuardShare   float64       `yaml:"guard_share,positive"`    // a reload that removes more than this share …
+	GuardAtLeast int           `yaml:"guard_at_least,positive"` // … and at least this many is held
 }
 
 // Park is how long the mail of a removed account is kept.

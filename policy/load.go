@@ -14,6 +14,10 @@ type Source struct {
 	Accounts    []configs.File
 	Delegations []configs.File
 	Mailstores  []string // names of the mail stores the daemon has
+
+	// Set when files are missing from Accounts or Delegations, which is for the caller to report: then nothing is said of what they may
+	// have held.
+	AccountsMissing, DelegationsMissing bool
 }
 
 // Load reads accounts and delegations and checks every rule. It answers a roster even when there are problems, for tools
@@ -23,10 +27,13 @@ func Load(src Source) (*Roster, configs.Problems) {
 		byAddress:  map[mail.Address]*entry{},
 		mailstores: src.Mailstores,
 		homes:      map[mail.Address]configs.Pos{},
+		noAccounts: src.AccountsMissing, noDelegations: src.DelegationsMissing,
 	}
 	for _, file := range src.Accounts {
 		var content accountsFile
-		l.problems = append(l.problems, configs.Decode(file.Name, file.Data, &content)...)
+		found := configs.Decode(file.Name, file.Data, &content)
+		l.problems = append(l.problems, found...)
+		l.noAccounts = l.noAccounts || (found.Err() != nil && content.Accounts == nil)
 		for i := range content.Accounts {
 			l.addAccount(&content.Accounts[i])
 		}
@@ -36,7 +43,9 @@ func Load(src Source) (*Roster, configs.Problems) {
 	}
 	for _, file := range src.Delegations {
 		var content delegationsFile
-		l.problems = append(l.problems, configs.Decode(file.Name, file.Data, &content)...)
+		found := configs.Decode(file.Name, file.Data, &content)
+		l.problems = append(l.problems, found...)
+		l.noDelegations = l.noDelegations || (found.Err() != nil && content.Delegations == nil)
 		for i := range content.Delegations {
 			l.addDelegation(&content.Delegations[i])
 		}
@@ -54,6 +63,8 @@ type loader struct {
 	grants     []Delegation
 	homes      map[mail.Address]configs.Pos // where each person's default account is set
 	searched   int                          // likely addresses looked for
+	// A file of the kind could not be read at all. That is one problem, and not another for each account it may define.
+	noAccounts, noDelegations bool
 }
 
 // entry is an account together with what the file said about it.
@@ -86,7 +97,10 @@ func (l *loader) addAccount(f *accountEntry) {
 		return
 	}
 	if f.Kind.V == "" {
-		l.claim(mail.Address(f.Address.V), f.Address.Pos, &entry{file: f, unreadable: true, Account: Account{Pos: f.Pos}})
+		e := &entry{file: f, unreadable: true, Account: Account{Pos: f.Pos}}
+		if l.claim(mail.Address(f.Address.V), f.Address.Pos, e) && f.MSSante.V != "" && f.MSSante.V != f.Address.V {
+			l.claim(mail.Address(f.MSSante.V), f.MSSante.Pos, e)
+		}
 		return
 	}
 	e := &entry{file: f, Account: Account{
@@ -147,7 +161,7 @@ func (l *loader) addDelegation(f *delegationEntry) {
 	mailbox := l.byAddress[mail.Address(f.Mailbox.V)]
 	switch {
 	case mailbox == nil:
-		l.problems.Add(f.Mailbox.Pos, l.nearest(f.Mailbox.V), "no account has the address %s", f.Mailbox.V)
+		l.dangling(f.Mailbox)
 		return
 	case mailbox.unreadable:
 		return
@@ -168,7 +182,7 @@ func (l *loader) addGrant(mailbox *entry, f *delegateEntry) {
 	person := l.byAddress[mail.Address(f.Account.V)]
 	switch {
 	case person == nil:
-		l.problems.Add(f.Account.Pos, l.nearest(f.Account.V), "no account has the address %s", f.Account.V)
+		l.dangling(f.Account)
 		return
 	case person.unreadable:
 		mailbox.attached++
@@ -193,6 +207,13 @@ func (l *loader) addGrant(mailbox *entry, f *delegateEntry) {
 		Mailbox: mailbox.Address, Account: person.Address, Rights: f.Rights.V, Send: f.Send.Or(SendNo),
 		Default: f.Default.V, Notify: f.Notify.V, Pos: f.Pos,
 	})
+}
+
+// dangling reports an address that no account has.
+func (l *loader) dangling(a configs.Value[address]) {
+	if !l.noAccounts {
+		l.problems.Add(a.Pos, l.nearest(a.V), "no account has the address %s", a.V)
+	}
 }
 
 // maxNearest bounds the search for likely addresses: with half an accounts file missing, ten thousand references dangle, and

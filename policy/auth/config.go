@@ -8,12 +8,12 @@ import (
 
 // Config is the section authentication of the daemon's configuration. The zero value means the defaults.
 type Config struct {
-	MinPassword              int           `yaml:"min_password"`                // characters
-	FailuresPerMinute        int           `yaml:"failures_per_minute"`         // of a network against one account
-	NetworkFailuresPerMinute int           `yaml:"network_failures_per_minute"` // of a network against all accounts
-	AccountFailuresPerMinute int           `yaml:"account_failures_per_minute"` // against an account from all unfamiliar networks
-	Remember                 time.Duration `yaml:"remember"`                    // how long a right password needs no hashing
-	HashSlots                int           `yaml:"hash_slots"`                  // hashes at a time
+	MinPassword              int           `yaml:"min_password,positive"`                // characters
+	FailuresPerMinute        int           `yaml:"failures_per_minute,positive"`         // of a network against one account
+	NetworkFailuresPerMinute int           `yaml:"network_failures_per_minute,positive"` // of a network against all accounts
+	AccountFailuresPerMinute int           `yaml:"account_failures_per_minute,positive"` // against an account from all unfamiliar networks
+	Remember                 time.Duration `yaml:"remember,positive"`                    // how long a right password needs no hashing
+	HashSlots                int           `yaml:"hash_slots,positive"`                  // hashes at a time
 }
 
 // Defaults of the section authentication.
