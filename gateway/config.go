@@ -45,9 +45,9 @@ type StoreConfig struct {
 
 // ListenConfig is the section listen.
 type ListenConfig struct {
-	IMAP    configs.OneOrMore[string] `yaml:"imap"`
-	IMAPS   configs.OneOrMore[string] `yaml:"imaps"`
-	Metrics configs.OneOrMore[string] `yaml:"metrics"`
+	IMAP    Addresses `yaml:"imap"`
+	IMAPS   Addresses `yaml:"imaps"`
+	Metrics Addresses `yaml:"metrics"`
 }
 
 // TLSConfig is the section tls.
@@ -167,6 +167,7 @@ func (c *Config) check() configs.Problems {
 	for _, name := range c.mailstoreNames() {
 		c.checkMailstore(&problems, name)
 	}
+	problems = append(problems, c.Listen.check()...)
 	oneOf(&problems, c.IMAP.FolderNames, "fr", "en")
 	oneOf(&problems, c.Language, "fr", "en")
 	if name := c.Hostname; name.Set && name.V != "localhost" {
@@ -248,7 +249,7 @@ func (c *Config) frozen(next *Config) string {
 		return "hostname"
 	case c.Store != next.Store:
 		return "store"
-	case !slices.Equal(c.Listen.IMAP, next.Listen.IMAP), !slices.Equal(c.Listen.IMAPS, next.Listen.IMAPS), !slices.Equal(c.Listen.Metrics, next.Listen.Metrics):
+	case !c.Listen.equal(next.Listen):
 		return "listen"
 	case c.TLS.Certificate.Set != next.TLS.Certificate.Set:
 		return "tls" // whether there is any: STARTTLS is offered or not; another certificate is taken

@@ -181,6 +181,19 @@ func TestProblems(t *testing.T) {
 			},
 		},
 		{
+			"addresses nobody can listen on",
+			"imap: {insecure_login_without_tls: true}\nlisten:\n  imap: [\":143\", 143, \"127.0.0.1:imap\", \":99999\"]\n  imaps: [\":143\", \"[::1]:993\", \"mail host:993\"]\n  metrics: 127.0.0.1\n",
+			[]string{
+				`balorg.yaml: warning: passwords may be sent in the clear (hint: remove insecure_login_without_tls)`,
+				`balorg.yaml:3:18: an entry of imap: "143" is no address and port; write 127.0.0.1:993, [::1]:993 or :993`,
+				`balorg.yaml:3:23: an entry of imap: "imap" is not a port; write a number up to 65535`,
+				`balorg.yaml:3:41: an entry of imap: "99999" is not a port; write a number up to 65535`,
+				`balorg.yaml:4:11: :143 is listened on twice; first at line 3`,
+				`balorg.yaml:4:32: an entry of imaps: "mail host" is not an address; write 127.0.0.1, ::1 in brackets, a name, or nothing for all`,
+				`balorg.yaml:5:12: metrics: "127.0.0.1" is no address and port; write 127.0.0.1:993, [::1]:993 or :993`,
+			},
+		},
+		{
 			"files that are not there", "accounts: people.yaml\ndelegations: .\n",
 			[]string{`people.yaml: no such file or directory`},
 		},

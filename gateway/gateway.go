@@ -175,13 +175,13 @@ func (g *Gateway) listen(cfg *Config) error {
 	for _, l := range []struct {
 		s         *server
 		addresses []string
-	}{{g.imap, cfg.Listen.IMAP}, {g.imaps, cfg.Listen.IMAPS}} {
+	}{{g.imap, texts(cfg.Listen.IMAP)}, {g.imaps, texts(cfg.Listen.IMAPS)}} {
 		if err := l.s.listen(l.addresses); err != nil {
 			return err
 		}
 		g.onStop(l.s.closeListeners)
 	}
-	if err := g.web.listen(cfg.Listen.Metrics); err != nil {
+	if err := g.web.listen(texts(cfg.Listen.Metrics)); err != nil {
 		return err
 	}
 	g.onStop(g.web.close)
