@@ -50,10 +50,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, req Request) (Result, 
 	if allowed && a.verifier.Remembers(person, cred) {
 		return Result{Person: person, Mailbox: access.Mailbox, Access: access}, nil
 	}
-	who := pair{network: networkOf(req.Remote), who: string(login.Person)}
-	if person != nil && person.ID != "" {
-		who.who = string(person.ID) // both its addresses are one account
-	}
+	// By the address as it was given: were both addresses of an account counted as one, a stranger who used up the budget of one would
+	// learn, from being throttled at the other, that there is such an account, and that it has both.
+	who := pair{network: networkOf(req.Remote), who: login.Person}
 	// The mailbox asked for is part of what was wrong: a right password for a mailbox not delegated is no known wrong one.
 	attempt, ok := a.throttle.begin(who, a.passwords.mac(req.User+"\x00"+req.Authzid, prepare(req.Password)))
 	if !ok {
@@ -122,7 +121,7 @@ func (a *Authenticator) conclude(req Request, before *policy.Account, asked poli
 // SetPassword checks, hashes and keeps a password for the account; what was known of the former one is dropped. An error
 // that is ErrWeakPassword says what to choose instead.
 func (a *Authenticator) SetPassword(ctx context.Context, id mail.AccountID, password Secret) error {
-	defer a.throttle.forgive(string(id))
+	defer a.forgive(id)
 	return a.passwords.set(ctx, id, password)
 }
 
@@ -134,5 +133,12 @@ func (a *Authenticator) RemovePassword(ctx context.Context, id mail.AccountID) e
 // Forget drops what is remembered of the account's password, after something else than SetPassword changed it.
 func (a *Authenticator) Forget(id mail.AccountID) {
 	a.passwords.forget(id)
-	a.throttle.forgive(string(id))
+	a.forgive(id)
+}
+
+// forgive drops what is known of wrong passwords for an account, by either of its addresses.
+func (a *Authenticator) forgive(id mail.AccountID) {
+	if account, ok := a.snapshot().ByID(id); ok {
+		a.throttle.forgive(account.Address, account.MSSante)
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"balorg/mail"
 )
 
 const (
@@ -21,10 +23,10 @@ const (
 	maxTracked = 100_000
 )
 
-// pair is an account, by id or by the address somebody tried, seen from a network.
+// pair is an account, by the address somebody tried, whether there is such an account or not, seen from a network.
 type pair struct {
 	network netip.Prefix
-	who     string
+	who     mail.Address
 }
 
 // network is what one attacker is taken to own: an IPv4 /24, an IPv6 /64.
@@ -98,13 +100,13 @@ type throttle struct {
 	mu       sync.Mutex
 	pairs    map[pair]*record
 	networks map[netip.Prefix]*counter
-	accounts map[string]*counter
+	accounts map[mail.Address]*counter
 }
 
 func newThrottle(cfg Config, now func() time.Time) *throttle {
 	return &throttle{
 		cfg: cfg, now: now,
-		pairs: map[pair]*record{}, networks: map[netip.Prefix]*counter{}, accounts: map[string]*counter{},
+		pairs: map[pair]*record{}, networks: map[netip.Prefix]*counter{}, accounts: map[mail.Address]*counter{},
 	}
 }
 
@@ -187,12 +189,12 @@ func (a *attempt) finish(how outcome) {
 	}
 }
 
-// forgive drops what is known of wrong passwords for an account, whose password was changed.
-func (t *throttle) forgive(who string) {
+// forgive drops what is known of wrong passwords for the addresses of an account, whose password was changed.
+func (t *throttle) forgive(who ...mail.Address) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for p, r := range t.pairs {
-		if p.who == who {
+		if slices.Contains(who, p.who) {
 			r.wrong = nil
 		}
 	}

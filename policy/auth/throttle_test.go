@@ -62,6 +62,15 @@ func TestThrottle(t *testing.T) {
 			t.Errorf("%d of 40 guesses looked at, want 20", got)
 		}
 	})
+	t.Run("being throttled tells of no account", func(t *testing.T) {
+		for _, user := range []string{"claire.durand", "nobody"} {
+			c := newClinic(t, Config{})
+			spend(c, user, 40, near)
+			if _, err := c.try(user+"@sapins.mssante.fr", "guess", ward); !errors.Is(err, ErrRefused) {
+				t.Errorf("%s by the other address: %v", user, err)
+			}
+		}
+	})
 	t.Run("many networks against an account", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newClinic(t, Config{})
@@ -124,6 +133,14 @@ func TestThrottle(t *testing.T) {
 			if looked != 62 {
 				t.Errorf("the same password was hashed %d times in a minute, want 62 at most", looked)
 			}
+			if err := c.SetPassword(t.Context(), "id-claire.durand", NewSecret("a password that is new")); err != nil {
+				t.Fatal(err)
+			}
+			for p, r := range c.throttle.pairs {
+				if len(r.wrong) > 0 {
+					t.Errorf("after a change of the password, wrong ones of %s are remembered", p.who)
+				}
+			}
 		})
 	})
 	t.Run("at once", func(t *testing.T) {
@@ -154,7 +171,7 @@ func TestThrottleForgetsTheOldest(t *testing.T) {
 	now := time.Now()
 	th := newThrottle(Config{}.withDefaults(), func() time.Time { return now })
 	for i := range maxTracked + 10 {
-		p := pair{network: networkOf(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})), who: fmt.Sprint(i)}
+		p := pair{network: networkOf(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})), who: mail.Address(fmt.Sprint(i))}
 		if a, ok := th.begin(p, [32]byte{}); ok {
 			a.finish(refused)
 		}
