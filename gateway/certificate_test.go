@@ -10,13 +10,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // certificates puts those of the demo into a new folder.
 func certificates(t *testing.T) (dir, cert, key string) {
 	t.Helper()
 	dir = t.TempDir()
-	if err := demoCertificates(dir, "192.0.2.1"); err != nil {
+	if err := demoCertificates(dir, "192.0.2.1", time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	return dir, filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
@@ -47,11 +48,21 @@ func TestDemoCertificates(t *testing.T) {
 			t.Errorf("%s: mode %v, %v", file, info.Mode(), err)
 		}
 	}
-	if err := demoCertificates(dir, "192.0.2.1"); err != nil {
+	if err := demoCertificates(dir, "192.0.2.1", time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if again, err := os.ReadFile(filepath.Join(dir, "ca.pem")); err != nil || string(again) != string(ca) {
 		t.Errorf("a kept demo's CA was replaced (%v)", err)
+	}
+	// One that would not do any more is.
+	for listen, now := range map[string]time.Time{"192.0.2.1": time.Now().Add(demoValidity), "192.0.2.2": time.Now()} {
+		if err := demoCertificates(dir, listen, now); err != nil {
+			t.Fatal(err)
+		}
+		again, err := loadCertificate(cert, key)
+		if err != nil || again.Leaf.VerifyHostname(listen) != nil || !again.Leaf.NotAfter.After(now.AddDate(0, 1, 0)) {
+			t.Errorf("%s at %v: not replaced (%v)", listen, now, err)
+		}
 	}
 }
 

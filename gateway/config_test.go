@@ -21,7 +21,7 @@ func folder(t *testing.T, files map[string]string) string {
 	if err := os.Mkdir(filepath.Join(dir, "tls"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := demoCertificates(filepath.Join(dir, "tls"), ""); err != nil {
+	if err := demoCertificates(filepath.Join(dir, "tls"), "", time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	for name, content := range files {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -40,6 +41,7 @@ type DemoOptions struct {
 	Output    io.Writer
 	Log       *slog.Logger
 	Reloads   <-chan os.Signal // each signal reloads
+	Program   string           // how commands to try call this program; "" means balorg
 }
 
 // The demo's ports, before the offset.
@@ -84,16 +86,30 @@ func RunDemo(ctx context.Context, opt DemoOptions) (err error) {
 		}
 		return err
 	}
-	g.onReady = func() error { return g.printDemo(opt.Output, config) }
+	g.onReady = func() error { return g.printDemo(opt, config) }
 	return g.Run(ctx)
 }
 
-// writeDemo puts configuration and certificates into the demo's folder; a configuration that is there is kept.
+// writeDemo puts configuration and certificates into the demo's folder. Accounts and delegations that are there are kept, as somebody
+// edited them; balorg.yaml is written anew, for the ports may be others, if it is a demo's.
 func writeDemo(opt DemoOptions) (config string, err error) {
+	config = filepath.Join(opt.State, "balorg.yaml")
+	content, err := configs.Examples.ReadFile("demo/balorg.yaml")
+	if err != nil {
+		return "", err
+	}
+	mark, _, _ := strings.Cut(string(content), "\n")
+	switch other, err := os.ReadFile(config); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return "", fmt.Errorf("looking for a demo: %w", err)
+	case !strings.HasPrefix(string(other), mark+"\n"):
+		return "", fmt.Errorf("%s is not the demo's configuration, which would replace it; give the demo a folder of its own", config)
+	}
 	if err := os.MkdirAll(filepath.Join(opt.State, "tls"), 0o700); err != nil {
 		return "", fmt.Errorf("making the demo's folder: %w", err)
 	}
-	if err := demoCertificates(filepath.Join(opt.State, "tls"), opt.Listen); err != nil {
+	if err := demoCertificates(filepath.Join(opt.State, "tls"), opt.Listen, time.Now()); err != nil {
 		return "", fmt.Errorf("making the demo's certificates: %w", err)
 	}
 	for _, name := range []string{"accounts.yaml", "delegations.yaml"} {
@@ -109,10 +125,6 @@ func writeDemo(opt DemoOptions) (config string, err error) {
 			return "", err
 		}
 	}
-	content, err := configs.Examples.ReadFile("demo/balorg.yaml")
-	if err != nil {
-		return "", err
-	}
 	text := string(content)
 	for _, port := range []int{demoIMAP, demoIMAPS, demoMetrics} {
 		there := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
@@ -122,7 +134,6 @@ func writeDemo(opt DemoOptions) (config string, err error) {
 		}
 		text = strings.ReplaceAll(text, strconv.Quote(there), strconv.Quote(net.JoinHostPort(opt.Listen, strconv.Itoa(here))))
 	}
-	config = filepath.Join(opt.State, "balorg.yaml")
 	return config, os.WriteFile(config, []byte(text), 0o600)
 }
 
@@ -203,12 +214,20 @@ func (g *Gateway) deliverDemo(ctx context.Context, box *mailbox.Account, m demo.
 // demoValidity is how long the demo's certificates hold.
 const demoValidity = 90 * 24 * time.Hour
 
-// demoCertificates makes a CA and a server certificate for localhost and the demo's address, unless they are there.
-func demoCertificates(dir, listen string) error {
-	if _, err := os.Stat(filepath.Join(dir, "key.pem")); !errors.Is(err, fs.ErrNotExist) {
-		return err
+// usable tells whether the demo's certificate is there, names the address and holds for another day at least.
+func usable(dir, listen string, now time.Time) bool {
+	cert, err := loadCertificate(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+	if err != nil || now.AddDate(0, 0, 1).After(cert.Leaf.NotAfter) {
+		return false
 	}
-	now := time.Now()
+	return listen == "" || cert.Leaf.VerifyHostname(listen) == nil
+}
+
+// demoCertificates makes a CA and a server certificate for localhost and the demo's address, unless there are usable ones.
+func demoCertificates(dir, listen string, now time.Time) error {
+	if usable(dir, listen, now) {
+		return nil
+	}
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -255,8 +274,8 @@ func demoCertificates(dir, listen string) error {
 }
 
 // printDemo shows what there is to try.
-func (g *Gateway) printDemo(w io.Writer, config string) error {
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+func (g *Gateway) printDemo(opt DemoOptions, config string) error {
+	t := tabwriter.NewWriter(opt.Output, 0, 4, 2, ' ', 0)
 	fmt.Fprint(t, "\nbalorg demo: Clinique des Sapins\n\nSERVICE\tADDRESS\tNOTE\n") //nolint:errcheck // Flush answers the error
 	l := g.Listeners()
 	for _, s := range []struct {
@@ -275,16 +294,19 @@ func (g *Gateway) printDemo(w io.Writer, config string) error {
 			password, opens = demoPassword+a.Address.Local(), describeAccess(snap, a.ID)
 		} else if a.State == policy.Preregistered {
 			opens = "pre-registered: has no password yet"
+		} else if a.Kind == policy.App {
+			opens = "software: has no password"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\n", a.Address, password, opens) //nolint:errcheck // as above
 	}
 	ca := filepath.Join(filepath.Dir(config), "tls", "ca.pem")
 	fmt.Fprintf(t, "\nThe CA certificate to trust is %s\n\nTry:\n", ca) //nolint:errcheck // as above
+	program := cmp.Or(opt.Program, "balorg")
 	person := "noemie.martin@clinique-des-sapins.fr"
 	for _, command := range []string{
 		fmt.Sprintf("curl --cacert %s -u '%s:demo-noemie.martin' 'imaps://%s/' -X 'LIST \"\" \"*\"'", ca, person, first(l.IMAPS)),
-		fmt.Sprintf("./balorg explain %s --config %s", person, config),
-		fmt.Sprintf("./balorg audit list --config %s", config),
+		fmt.Sprintf("%s explain %s --config %s", program, person, config),
+		fmt.Sprintf("%s audit list --config %s", program, config),
 	} {
 		fmt.Fprintf(t, "  %s\n", command) //nolint:errcheck // as above
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"balorg/store"
 )
@@ -84,7 +85,7 @@ func TestReloadIsWhole(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(dir, "tls")); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Mkdir(filepath.Join(dir, "tls"), 0o700), demoCertificates(filepath.Join(dir, "tls"), "")); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "tls"), 0o700), demoCertificates(filepath.Join(dir, "tls"), "", time.Now())); err != nil {
 		t.Fatal(err)
 	}
 	g.st.close()

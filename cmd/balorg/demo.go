@@ -45,7 +45,7 @@ on a terminal, which sends it when its window closes, it stops the demo.`,
 				ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
 				defer stop()
 			}
-			opt.Output = e.out
+			opt.Output, opt.Program = e.out, os.Args[0]
 			opt.Log = slog.New(slog.NewTextHandler(e.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 			return printProblems(e, f, gateway.RunDemo(ctx, opt))
 		},

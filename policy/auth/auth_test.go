@@ -291,7 +291,7 @@ func TestStorageTrouble(t *testing.T) {
 		t.Errorf("a hash out of bounds: %v", err)
 	}
 	// None of these was the person's fault, so none used up the budget.
-	if n := c.throttle.pairs[pair{networkOf(ward), mail.Address("paul.bernard"+at)}].fails.n; n != 0 {
+	if n := c.throttle.pairs[pair{networkOf(ward), mail.Address("paul.bernard" + at)}].fails.n; n != 0 {
 		t.Errorf("%d failures counted", n)
 	}
 }
