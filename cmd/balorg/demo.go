@@ -35,6 +35,7 @@ on a terminal, which sends it when its window closes, it stops the demo.`,
 			if net.ParseIP(opt.Listen) == nil {
 				return usagef("--listen takes an IP address without a port")
 			}
+			outlivePipes()
 			hup := make(chan os.Signal, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)

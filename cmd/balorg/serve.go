@@ -24,6 +24,7 @@ saving one of its files.`,
 			if len(args) > 0 {
 				return usagef("takes no arguments")
 			}
+			outlivePipes()
 			hup := make(chan os.Signal, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
@@ -35,6 +36,10 @@ saving one of its files.`,
 		},
 	}
 }
+
+// outlivePipes keeps a daemon from being killed by its next line of log when whoever read that is gone: it would leave clients without a
+// word, and the demo its folder.
+func outlivePipes() { signal.Ignore(syscall.SIGPIPE) }
 
 func configPath(f *flags) string {
 	if f.config != "" {
