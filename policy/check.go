@@ -84,6 +84,8 @@ func (l *loader) checkNumbers(e *entry) {
 		}
 		if number.where {
 			structures++
+		} else if e.Kind == Per {
+			l.checkOnePerson(number.value)
 		}
 	}
 	if !f.Structure.Pos.IsZero() && structures != 1 {
@@ -92,6 +94,15 @@ func (l *loader) checkNumbers(e *entry) {
 	if f.Profession.Set && e.Kind.Nominative() && !knownProfession(f.Profession.V) {
 		l.problems.Warn(f.Profession.Pos, `a code of two digits, as in "10" for Médecin`, "profession %q is not a known code", f.Profession.V)
 	}
+}
+
+// checkOnePerson warns of a person who has two accounts: whoever logs in by a national number would be one of them by chance.
+func (l *loader) checkOnePerson(number configs.Value[string]) {
+	if first, twice := l.numbers[number.V]; twice {
+		l.problems.Warn(number.Pos, "give a person one account", "the number %s stands twice; first at %s", number.V, first)
+		return
+	}
+	l.numbers[number.V] = number.Pos
 }
 
 // checkSettings: what the platform does for the account.
@@ -106,7 +117,7 @@ func (l *loader) checkSettings(e *entry) {
 	case !f.Mailstore.Set:
 		l.problems.Add(f.Pos, "mailstore: one of "+strings.Join(l.mailstores, ", "), "%s names no mail store, and there are several", e.Address)
 	}
-	if f.Quota.Set && e.Quota == 0 {
+	if f.Quota.Set && e.Quota == 0 && !l.reported(f.Quota.Pos) {
 		l.problems.Add(f.Quota.Pos, "leave the key out for the platform's default", "a quota of nothing leaves room for no message")
 	}
 	if e.Kind.Nominative() {
@@ -124,6 +135,11 @@ func (l *loader) checkSettings(e *entry) {
 	if e.Kind == Org && e.State == Preregistered {
 		l.problems.Add(f.State.Pos, "write active or suspended", "an org has no password, so it cannot await one")
 	}
+}
+
+// reported tells whether there is a problem at a place already.
+func (l *loader) reported(at configs.Pos) bool {
+	return slices.ContainsFunc(l.problems, func(p configs.Problem) bool { return p.Pos == at })
 }
 
 // checkResponsible: somebody habilitated answers for an org.

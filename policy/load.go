@@ -27,6 +27,7 @@ func Load(src Source) (*Roster, configs.Problems) {
 		byAddress:  map[mail.Address]*entry{},
 		mailstores: src.Mailstores,
 		homes:      map[mail.Address]configs.Pos{},
+		numbers:    map[string]configs.Pos{},
 		noAccounts: src.AccountsMissing, noDelegations: src.DelegationsMissing,
 	}
 	for _, file := range src.Accounts {
@@ -62,6 +63,7 @@ type loader struct {
 	granted    map[grantKey]configs.Pos
 	grants     []Delegation
 	homes      map[mail.Address]configs.Pos // where each person's default account is set
+	numbers    map[string]configs.Pos       // where each person's national number is set
 	searched   int                          // likely addresses looked for
 	// A file of the kind could not be read at all. That is one problem, and not another for each account it may define.
 	noAccounts, noDelegations bool
