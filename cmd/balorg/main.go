@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -86,6 +87,14 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		return exitDone
 	}
 	cmd, rest, ok := find(args)
+	if !ok && group(args[0]) && (len(args) == 1 || slices.Contains([]string{"help", "--help", "-help", "-h"}, args[1])) {
+		if len(args) > 1 {
+			list(out, args[0]+" ")
+			return exitDone
+		}
+		list(errOut, args[0]+" ")
+		return exitUsage
+	}
 	if !ok {
 		say(errOut, "balorg: there is no command %q; `balorg help` lists them\n", strings.Join(args[:min(2, len(args))], " "))
 		return exitUsage
@@ -123,11 +132,24 @@ func find(args []string) (cmd command, rest []string, ok bool) {
 	return command{}, nil, false
 }
 
-func overview(w io.Writer) {
-	say(w, "balorg lets ordinary mail clients open the organisational mailboxes of a health service.\n\nCommands:\n")
+// group tells whether commands of two words begin with this one.
+func group(word string) bool {
+	return slices.ContainsFunc(commands(), func(c command) bool { return strings.HasPrefix(c.name, word+" ") })
+}
+
+// list prints the commands whose names begin with prefix.
+func list(w io.Writer, prefix string) {
+	say(w, "Commands:\n")
 	for _, c := range commands() {
-		say(w, "  %-20s %s\n", c.name, c.short)
+		if strings.HasPrefix(c.name, prefix) {
+			say(w, "  %-20s %s\n", c.name, c.short)
+		}
 	}
+}
+
+func overview(w io.Writer) {
+	say(w, "balorg lets ordinary mail clients open the organisational mailboxes of a health service.\n\n")
+	list(w, "")
 	say(w, "\n`balorg COMMAND --help` tells more. Exit codes: 0 done, 1 failed, 2 usage, 3 done in part.\n")
 }
 
