@@ -10,7 +10,7 @@ PEERS := sh e2e/peers.sh
 .PHONY: demo test peers vet unit race script e2e lint fmt bench build powercut crash fuzz clean
 
 demo: build
-	@./balorg demo $(if $(KEEP),--state $(KEEP))
+	@./balorg demo $(if $(KEEP),--state '$(KEEP)')
 
 build:
 	$(GO) build -trimpath -o balorg ./cmd/balorg

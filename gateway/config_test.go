@@ -194,6 +194,10 @@ func TestProblems(t *testing.T) {
 			},
 		},
 		{
+			"shares that are none", "limits:\n  guard_share: 20\n",
+			[]string{`balorg.yaml:2:16: guard_share: "20" is not a share from 0 to 1; write 0.2 for a fifth`},
+		},
+		{
 			"files that are not there", "accounts: people.yaml\ndelegations: .\n",
 			[]string{`people.yaml: no such file or directory`},
 		},

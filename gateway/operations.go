@@ -215,7 +215,11 @@ func (st *state) setPassword(ctx context.Context, a admin, args PasswordArgs, em
 	if err := st.administered(ctx, account, "account passwd"); err != nil {
 		return err
 	}
-	return emit(fmt.Sprintf("password of %s set", account.Address))
+	said := fmt.Sprintf("password of %s set", account.Address)
+	if account.State != policy.Active {
+		said += fmt.Sprintf("; the account is %s and cannot log in before it is active in the accounts file", account.State)
+	}
+	return emit(said)
 }
 
 // administered records what an administrator did at the shell, where nobody is authenticated.

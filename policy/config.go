@@ -2,6 +2,8 @@ package policy
 
 import (
 	"cmp"
+	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -9,8 +11,21 @@ import (
 // defaults.
 type Config struct {
 	KeepRemoved  time.Duration `yaml:"keep_removed,positive"`   // how long the mail of a removed account is parked
-	GuardShare   float64       `yaml:"guard_share,positive"`    // a reload that removes more than this share …
+	GuardShare   Share         `yaml:"guard_share,positive"`    // a reload that removes more than this share …
 	GuardAtLeast int           `yaml:"guard_at_least,positive"` // … and at least this many is held
+}
+
+// Share is a part of a whole, from 0 to 1.
+type Share float64
+
+// UnmarshalText reads a share. A percentage, which would mean that no reload is ever held, is none.
+func (s *Share) UnmarshalText(text []byte) error {
+	share, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || !(share >= 0 && share <= 1) {
+		return fmt.Errorf("%q is not a share from 0 to 1; write 0.2 for a fifth", text)
+	}
+	*s = Share(share)
+	return nil
 }
 
 // Park is how long the mail of a removed account is kept.
@@ -34,7 +49,7 @@ func (c Config) Hold(known, changes []Identity) (kept []Identity, held int) {
 		kept = append(kept, i)
 	}
 	share, atLeast := cmp.Or(c.GuardShare, DefaultGuardShare), cmp.Or(c.GuardAtLeast, DefaultGuardAtLeast)
-	if held < atLeast || float64(held) <= share*float64(inUse) {
+	if held < atLeast || float64(held) <= float64(share)*float64(inUse) {
 		return changes, 0
 	}
 	return kept, held
@@ -42,5 +57,5 @@ func (c Config) Hold(known, changes []Identity) (kept []Identity, held int) {
 
 // Guard is the function Guard with the configured shares.
 func (c Config) Guard(old, new *Roster) error {
-	return Guard(old, new, cmp.Or(c.GuardShare, DefaultGuardShare), cmp.Or(c.GuardAtLeast, DefaultGuardAtLeast))
+	return Guard(old, new, float64(cmp.Or(c.GuardShare, DefaultGuardShare)), cmp.Or(c.GuardAtLeast, DefaultGuardAtLeast))
 }
