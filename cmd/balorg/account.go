@@ -100,8 +100,8 @@ func soleAddress(args []string) (mail.Address, error) {
 	return address, nil
 }
 
-// maxPassword bounds what is read as one: longer input is a mistake.
-const maxPassword = 1 << 10
+// maxPassword bounds what is read as one. It is more than any password may have, lest one that is too long be set without its end.
+const maxPassword = 4 << 10
 
 func readPassword(e env) (string, error) {
 	file, ok := e.in.(*os.File)

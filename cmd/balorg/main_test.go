@@ -273,3 +273,13 @@ func TestSince(t *testing.T) {
 		}
 	}
 }
+
+// TestReadPassword: one line, whole or to be refused.
+func TestReadPassword(t *testing.T) {
+	long := strings.Repeat("x", 1500)
+	for in, want := range map[string]string{"": "", "a b \r\nc\n": "a b ", "é": "é", long + "\n": long} {
+		if got, err := readPassword(env{in: strings.NewReader(in)}); err != nil || got != want {
+			t.Errorf("%.20q: %.20q, %v", in, got, err)
+		}
+	}
+}

@@ -77,7 +77,7 @@ func Listen(state string, ops map[string]Op) (*Server, error) {
 	removeFormer(pointer)
 	s := &Server{}
 	if len(path) > maxSocketPath {
-		dir, err := os.MkdirTemp("", tempPrefix)
+		dir, err := os.MkdirTemp(tempDir(), tempPrefix)
 		if err != nil {
 			return nil, fmt.Errorf("making a folder for the control socket: %w", err)
 		}
@@ -117,6 +117,15 @@ func socketPaths(state string) (socket, pointer string, err error) {
 
 const tempPrefix = "balorg-control-"
 
+// tempDir is where the folder of a socket with a short name is made: where temporary files go, unless that is a long name, too.
+func tempDir() string {
+	const rest = "/" + tempPrefix + "4294967295/control.sock" // os.MkdirTemp appends a number of 32 bits
+	if dir := filepath.Clean(os.TempDir()); len(dir)+len(rest) <= maxSocketPath {
+		return dir
+	}
+	return "/tmp"
+}
+
 // removeFormer removes the pointer of a daemon which died, and the folder it has left its socket in.
 func removeFormer(pointer string) {
 	path, err := os.ReadFile(pointer)
@@ -124,7 +133,7 @@ func removeFormer(pointer string) {
 		return
 	}
 	os.Remove(pointer) //nolint:errcheck // written anew where it is needed
-	if dir := filepath.Dir(string(path)); strings.HasPrefix(filepath.Base(dir), tempPrefix) && filepath.Dir(dir) == filepath.Clean(os.TempDir()) {
+	if dir := filepath.Dir(string(path)); strings.HasPrefix(filepath.Base(dir), tempPrefix) && filepath.Dir(dir) == tempDir() {
 		os.RemoveAll(dir) //nolint:errcheck // it is in nobody's way
 	}
 }

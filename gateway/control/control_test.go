@@ -350,6 +350,16 @@ func TestOneNameForAll(t *testing.T) {
 	}
 }
 
+// TestLongTempDir: also where the names of temporary files are too long for a socket.
+func TestLongTempDir(t *testing.T) {
+	dir := longDir(t)
+	t.Setenv("TMPDIR", longDir(t))
+	serve(t, dir, operations())
+	if err := dial(t, dir).Call(t.Context(), "echo", 1, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestStalePointer: a pointer that came with a copy of another state leads nobody astray.
 func TestStalePointer(t *testing.T) {
 	dir := t.TempDir()
