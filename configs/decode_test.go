@@ -188,6 +188,10 @@ func TestReadFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// What Emacs leaves beside a file that is being edited: a link to nowhere.
+	if err := os.Symlink("somebody@host.1234", filepath.Join(dir, ".#a.yaml")); err != nil {
+		t.Fatal(err)
+	}
 	files, problems := configs.ReadFiles(dir)
 	want := []configs.File{
 		{Name: filepath.Join(dir, "a.yaml"), Data: []byte("a")},

@@ -17,8 +17,8 @@ type File struct {
 	Data []byte
 }
 
-// ReadFiles reads the file at path, or, when path is a folder, each *.yaml in it in order of name. What cannot be read is a
-// problem of that file; a folder without any is one too.
+// ReadFiles reads the file at path, or, when path is a folder, each *.yaml in it in order of name, but for hidden ones, which are those
+// of editors at work. What cannot be read is a problem of that file; a folder without any is one too.
 func ReadFiles(path string) ([]File, Problems) {
 	var problems Problems
 	info, err := os.Stat(path)
@@ -35,7 +35,7 @@ func ReadFiles(path string) ([]File, Problems) {
 		}
 		names = names[:0]
 		for _, entry := range entries {
-			if !entry.IsDir() && filepath.Ext(entry.Name()) == ".yaml" {
+			if !entry.IsDir() && filepath.Ext(entry.Name()) == ".yaml" && entry.Name()[0] != '.' {
 				names = append(names, filepath.Join(path, entry.Name()))
 			}
 		}
