@@ -30,6 +30,7 @@ type state struct {
 	settings      passwords
 	subscriptions *subscription.Table
 	log           *slog.Logger
+	maxChanges    int // maxChanges, but in tests
 }
 
 // bodiesFolder, in the state's folder, holds the large messages.
@@ -64,6 +65,7 @@ func openState(cfg *Config, log *slog.Logger) (*state, error) {
 		settings:      passwords{setting.New(db)},
 		subscriptions: subscription.New(db),
 		log:           log,
+		maxChanges:    maxChanges,
 	}, nil
 }
 
@@ -112,31 +114,36 @@ func (st *state) snapshot(ctx context.Context, l *Loaded, now time.Time, force b
 		}
 		return changes
 	}
-	if len(reconcile()) == 0 {
-		snap, err := st.build(ctx, l, known)
-		st.forgetLapsed(ctx, snap, err)
-		return snap, held, err
-	}
-	err = st.db.Update(ctx, func(tx store.Writer) error {
-		kept, err := identity.All(tx)
+	for more := len(reconcile()) > 0; more; {
+		err = st.db.Update(ctx, func(tx store.Writer) error {
+			kept, err := identity.All(tx)
+			if err != nil {
+				return err
+			}
+			known = policyIdentities(kept)
+			changes := reconcile()
+			more = len(changes) > st.maxChanges
+			changes = changes[:min(st.maxChanges, len(changes))]
+			if err := putIdentities(tx, changes); err != nil {
+				return err
+			}
+			known = policy.ApplyIdentities(known, changes)
+			return nil
+		})
 		if err != nil {
-			return err
+			return nil, 0, fmt.Errorf("matching accounts with their identities: %w", err)
 		}
-		known = policyIdentities(kept)
-		changes := reconcile()
-		if err := putIdentities(tx, changes); err != nil {
-			return err
-		}
-		known = policy.ApplyIdentities(known, changes)
-		return nil
-	})
-	if err != nil {
-		return nil, 0, fmt.Errorf("matching accounts with their identities: %w", err)
+		// What is left of this belongs to it: with a part of the accounts parked, the shares are others.
+		force = force || (more && held == 0)
 	}
 	snap, err = st.build(ctx, l, known)
 	st.forgetLapsed(ctx, snap, err)
 	return snap, held, err
 }
+
+// maxChanges bounds the rows of one transaction: a platform that starts with a hundred thousand accounts does not fit into one. Each
+// row stands for itself, so that the next start goes on where a crash interrupted.
+const maxChanges = 5000
 
 // forgetLapsed deletes the choices that no longer hold in the snapshot that was built. Where that fails the snapshot is no worse,
 // and the next one tries again.
@@ -148,11 +155,11 @@ func (st *state) forgetLapsed(ctx context.Context, built *policy.Snapshot, faile
 	for _, c := range built.Lapsed() {
 		lapsed = append(lapsed, storedChoice(c))
 	}
-	if len(lapsed) == 0 {
-		return
-	}
-	if err := st.settings.DeleteChoices(ctx, lapsed...); err != nil {
-		st.log.WarnContext(ctx, "forgetting lapsed choices", slog.Any("error", err))
+	for part := range slices.Chunk(lapsed, st.maxChanges) {
+		if err := st.settings.DeleteChoices(ctx, part...); err != nil {
+			st.log.WarnContext(ctx, "forgetting lapsed choices", slog.Any("error", err))
+			return
+		}
 	}
 }
 
@@ -258,16 +265,18 @@ func (st *state) housekeep(ctx context.Context, cfg *Config, now time.Time) erro
 
 func (st *state) expire(ctx context.Context, now time.Time, parkFor time.Duration) error {
 	known, err := st.identities(ctx)
-	if err != nil || len(policy.Expire(known, now, parkFor)) == 0 {
-		return err
+	for more := len(policy.Expire(known, now, parkFor)) > 0; more && err == nil; {
+		err = st.db.Reclaim(ctx, func(tx store.Writer) error {
+			kept, err := identity.All(tx)
+			if err != nil {
+				return err
+			}
+			changes := policy.Expire(policyIdentities(kept), now, parkFor)
+			more = len(changes) > st.maxChanges
+			return putIdentities(tx, changes[:min(st.maxChanges, len(changes))])
+		})
 	}
-	return st.db.Reclaim(ctx, func(tx store.Writer) error {
-		kept, err := identity.All(tx)
-		if err != nil {
-			return err
-		}
-		return putIdentities(tx, policy.Expire(policyIdentities(kept), now, parkFor))
-	})
+	return err
 }
 
 // removeExpired deletes everything of accounts whose time in parking is over. The identity goes last, so that an interrupted

@@ -3,9 +3,11 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -289,5 +291,45 @@ func TestDamagedState(t *testing.T) {
 	problems, err := st.check(t.Context())
 	if err != nil || len(problems) != 1 || !strings.HasPrefix(problems[0], "body 7: row of 1 octets is too short") {
 		t.Errorf("found %q, %v", problems, err)
+	}
+}
+
+// TestManyAccounts: a platform whose accounts do not fit into one transaction starts, and all its people can leave by force.
+func TestManyAccounts(t *testing.T) {
+	const n = 40
+	all, _ := demoFolder(t)
+	st := newState(t, all.Config)
+	st.maxChanges = 3
+	crowd, roster := *all, *all.Roster
+	roster.Accounts = slices.Clone(roster.Accounts)
+	for i := range n {
+		roster.Accounts = append(roster.Accounts, &policy.Account{
+			Address: mail.Address(fmt.Sprintf("person%d@clinique-des-sapins.fr", i)), Kind: policy.Med, State: policy.Active,
+		})
+	}
+	crowd.Roster = &roster
+	for _, a := range snapshotOf(t, st, &crowd, day0).Accounts() {
+		if a.ID == "" || a.State == policy.Closed {
+			t.Fatalf("%s is %s", a.Address, a.State)
+		}
+	}
+	for _, tt := range []struct {
+		force bool
+		held  int
+	}{{false, n}, {true, 0}} {
+		if _, held, err := st.snapshot(t.Context(), all, day0, tt.force); err != nil || held != tt.held {
+			t.Errorf("without the crowd, by force %v: %d accounts held, %v", tt.force, held, err)
+		}
+	}
+	if err := st.expire(t.Context(), day0.Add(keeping+time.Second), keeping); err != nil {
+		t.Error(err)
+	}
+	states := make(map[policy.IdentityState]int)
+	known, err := st.identities(t.Context())
+	for _, i := range known {
+		states[i.State]++
+	}
+	if err != nil || states[policy.IdentityExpired] != n || states[policy.IdentityLive] != 9 {
+		t.Errorf("%v, %v", states, err)
 	}
 }
