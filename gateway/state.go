@@ -221,7 +221,7 @@ func (st *state) identities(ctx context.Context) ([]policy.Identity, error) {
 func policyIdentities(kept []identity.Identity) []policy.Identity {
 	known := make([]policy.Identity, len(kept))
 	for i, k := range kept {
-		known[i] = policy.Identity{ID: k.ID, Address: k.Address, State: policy.IdentityState(k.State), Since: k.Since}
+		known[i] = policy.Identity{ID: k.ID, Address: k.Address, Kind: policy.Kind(k.Kind), State: policy.IdentityState(k.State), Since: k.Since}
 	}
 	return known
 }
@@ -243,7 +243,7 @@ func (st *state) changeIdentities(ctx context.Context, fn func(known []policy.Id
 
 func putIdentities(tx store.Writer, changes []policy.Identity) error {
 	for _, c := range changes {
-		if err := identity.Put(tx, identity.Identity{ID: c.ID, Address: c.Address, State: string(c.State), Since: c.Since}); err != nil {
+		if err := identity.Put(tx, identity.Identity{ID: c.ID, Address: c.Address, Kind: string(c.Kind), State: string(c.State), Since: c.Since}); err != nil {
 			return err
 		}
 	}

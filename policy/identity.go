@@ -30,13 +30,18 @@ const DefaultPark = 30 * 24 * time.Hour
 type Identity struct {
 	ID      mail.AccountID
 	Address mail.Address
+	Kind    Kind // "" in a state from before kinds were kept
 	State   IdentityState
 	Since   time.Time // when it came into this state
 }
 
+// alike tells whether an account of one kind may become one of another without being somebody else: a person gets a national number,
+// and loses none of their mail. A person's mailbox that became a team's would give it away.
+func alike(a, b Kind) bool { return a == b || a.Nominative() && b.Nominative() || a == "" }
+
 // Reconcile compares the identities known with the accounts of a roster and answers those to write: a new address becomes a
 // new live identity, a removed one is parked, an address that comes back is closed (its mail might be somebody else's
-// now), and one parked longer than parkFor expires. A closed identity does not expire: an administrator has yet to speak.
+// now), one whose kind changes between a person's, a team's and a piece of software's likewise, and one parked longer than parkFor expires. A closed identity does not expire: an administrator has yet to speak.
 func Reconcile(known []Identity, r *Roster, now time.Time, parkFor time.Duration) []Identity {
 	current := currentIdentities(known)
 	listed := make(map[mail.Address]bool, len(r.Accounts))
@@ -46,12 +51,16 @@ func Reconcile(known []Identity, r *Roster, now time.Time, parkFor time.Duration
 		identity, ok := current[account.Address]
 		switch {
 		case !ok:
-			changes = append(changes, Identity{mail.NewAccountID(), account.Address, IdentityLive, now})
+			changes = append(changes, newIdentity(account, now))
 		case identity.State == IdentityParked && now.Sub(identity.Since) > parkFor:
 			// The former mail is as good as deleted, so nothing of it can be opened under the address.
-			changes = append(changes, Identity{mail.NewAccountID(), account.Address, IdentityLive, now})
-		case identity.State == IdentityParked:
+			changes = append(changes, newIdentity(account, now))
+		case identity.State == IdentityParked, !alike(identity.Kind, account.Kind):
+			identity.Kind = account.Kind
 			changes = append(changes, identity.become(IdentityClosed, now))
+		case identity.Kind != account.Kind:
+			identity.Kind = account.Kind
+			changes = append(changes, identity)
 		}
 	}
 	for _, identity := range known {
@@ -91,8 +100,12 @@ func Renew(known []Identity, address mail.Address, now time.Time) ([]Identity, e
 	}
 	return []Identity{
 		identity.become(IdentityParked, now),
-		{mail.NewAccountID(), address, IdentityLive, now},
+		{mail.NewAccountID(), address, identity.Kind, IdentityLive, now},
 	}, nil
+}
+
+func newIdentity(account *Account, now time.Time) Identity {
+	return Identity{mail.NewAccountID(), account.Address, account.Kind, IdentityLive, now}
 }
 
 func notClosed(identity Identity, known bool) error {

@@ -158,3 +158,35 @@ func TestReconcileHealsDoubles(t *testing.T) {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 }
+
+// TestKindChanges: what a person received never becomes a team's by an edit of the file, nor the other way round.
+func TestKindChanges(t *testing.T) {
+	for _, tt := range []struct {
+		from, to policy.Kind
+		want     policy.IdentityState
+	}{
+		{policy.Med, policy.Med, policy.IdentityLive},
+		{policy.Med, policy.Per, policy.IdentityLive}, // got a national number
+		{"", policy.Org, policy.IdentityLive},         // a state from before kinds were kept
+		{policy.Med, policy.Org, policy.IdentityClosed},
+		{policy.Org, policy.Per, policy.IdentityClosed},
+		{policy.App, policy.Org, policy.IdentityClosed},
+	} {
+		known := []policy.Identity{{ID: "a", Address: "a@b.fr", Kind: tt.from, State: policy.IdentityLive, Since: day0}}
+		r := &policy.Roster{Accounts: []*policy.Account{{Address: "a@b.fr", Kind: tt.to}}}
+		known = policy.ApplyIdentities(known, policy.Reconcile(known, r, onDay(1), policy.DefaultPark))
+		if len(known) != 1 || known[0].State != tt.want || known[0].Kind != tt.to {
+			t.Errorf("%s becomes %s: %+v", tt.from, tt.to, known)
+		}
+		if again := policy.Reconcile(known, r, onDay(2), policy.DefaultPark); len(again) > 0 {
+			t.Errorf("%s became %s; a day later %+v", tt.from, tt.to, again)
+		}
+		if tt.want != policy.IdentityClosed {
+			continue
+		}
+		back, err := policy.Restore(known, "a@b.fr", onDay(2))
+		if err != nil || back.ID != "a" || back.State != policy.IdentityLive {
+			t.Errorf("restored: %+v, %v", back, err)
+		}
+	}
+}

@@ -55,7 +55,7 @@ func mayLogIn(a *Account) (Reason, bool) {
 }
 
 func closedReason(a *Account) Reason {
-	text := "%s came back after it had been removed; it stays closed until `balorg account restore %[1]s` or `balorg account new %[1]s`"
+	text := "%s came back after it had been removed, or has become another kind of account; it stays closed until `balorg account restore %[1]s` or `balorg account new %[1]s`"
 	return Reason{ReasonClosed, fmt.Sprintf(text, a.Address), a.Pos}
 }
 

@@ -18,6 +18,7 @@ import (
 type Identity struct {
 	ID      mail.AccountID `json:"id"`
 	Address mail.Address   `json:"address"`
+	Kind    string         `json:"kind,omitempty"`
 	State   string         `json:"state"` // what the states are is policy's to say
 	Since   time.Time      `json:"since"` // when it came into this state
 }
