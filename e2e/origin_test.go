@@ -370,3 +370,40 @@ func TestDovecotNamespaces(t *testing.T) {
 		t.Errorf("GETQUOTAROOT: %s", quota)
 	}
 }
+
+// TestCheckLive: what is wrong with a server is told before anybody meets it, Dovecot's access lists that look at the master user among it.
+func TestCheckLive(t *testing.T) {
+	good := startDovecot(t, dovecotNamespaces, nil)
+	trap := startDovecot(t, strings.Replace(dovecotNamespaces, "  acl_user = %u\n", "", 1), nil)
+	d := withStores(t, map[string]string{urgences: "good", secretariat: "trap", paul: "down", claire: "locked"}, func(d *daemon) string {
+		login := d.withCredentials("master")
+		d.write("wrong-password", "wrong\n")
+		return good.mailstore("good", login) + trap.mailstore("trap", login) +
+			(&origin{address: "127.0.0.1:1", ca: good.ca}).mailstore("down", login) +
+			good.mailstore("locked", strings.Replace(login, "gateway-password", "wrong-password", 1))
+	})
+	out, err := d.balorg("check --live")
+	if err == nil {
+		t.Error("nothing is found")
+	}
+	for _, want := range []string{
+		"mail store trap: logged in as " + address(secretariat) + ", ",
+		"set acl_user = %u in plugin",
+		"mail store down: mail store down: no server answers: 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused",
+		"mail store locked: mail store locked, 127.0.0.1:",
+		"the mail store refuses the log-in",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "mail store good") || strings.Contains(out, "wrong-password") || strings.Contains(out, gatewayPassword) {
+		t.Errorf("check --live says\n%s", out)
+	}
+	// The session lives without the stores that do not.
+	c := login(t, d, claire)
+	if a := c.do("SELECT INBOX"); a.short() != "NO UNAVAILABLE" {
+		t.Errorf("a mailbox whose store refuses the gateway: %v", a)
+	}
+	c.ok("SELECT %s", shared(urgences, "INBOX"))
+}

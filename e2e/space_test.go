@@ -105,22 +105,25 @@ func TestDiskFull(t *testing.T) {
 	ballast := filepath.Join(dir, "ballast")
 	fill(t, ballast, free(t, dir)-260<<20)
 
-	// Mail alone, up to the bound: the last answer is NO, and nothing crashes on the way.
+	// Mail alone, up to the bound, small messages where large ones do not fit any more: the last answer is NO, and nothing crashes on
+	// the way.
 	acknowledged := 0
-	for {
-		a := c.append("INBOX", "", message(fmt.Sprintf("fill-%d@test", acknowledged), "Remplissage", 1_000_000))
-		if a.status != "OK" {
-			if a.short() != "NO LIMIT" {
-				t.Errorf("the first refusal: %s", a)
+	for _, size := range []int{1_000_000, 900} {
+		for {
+			a := c.append("INBOX", "", message(fmt.Sprintf("fill-%d@test", acknowledged), "Remplissage", size))
+			if a.status != "OK" {
+				if a.short() != "NO LIMIT" {
+					t.Errorf("the first refusal: %s", a)
+				}
+				break
 			}
-			break
-		}
-		acknowledged++
-		if acknowledged > 1000 {
-			t.Fatal("the disk is never full")
+			acknowledged++
+			if acknowledged > 5000 {
+				t.Fatal("the disk is never full")
+			}
 		}
 	}
-	t.Logf("%d messages of 1 MB until the disk was full, %d MB left", acknowledged, free(t, dir)>>20)
+	t.Logf("%d messages until the disk was full, %d MB left", acknowledged, free(t, dir)>>20)
 	fullDisk(t, c)
 	fullDisk(t, login(t, d, claire))
 

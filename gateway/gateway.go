@@ -25,6 +25,7 @@ import (
 	"balorg/configs"
 	"balorg/gateway/control"
 	"balorg/imapproxy"
+	"balorg/imapproxy/origin"
 	"balorg/policy"
 	"balorg/policy/auth"
 	"balorg/policy/session"
@@ -63,6 +64,7 @@ type Gateway struct {
 	auth     *auth.Authenticator
 	sessions session.Table
 	proxy    *imapproxy.Proxy
+	servers  map[string]*origin.Store // the mail stores that are servers, by name
 	metrics  gatewayMetrics
 
 	imap, imaps *server
@@ -250,6 +252,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	background, stopWorkers := context.WithCancel(ctx)
 	workers.Go(func() { g.watchFiles(background) })
 	workers.Go(func() { g.housekeeping(background) })
+	workers.Go(func() { g.probeServers(background) })
 	workers.Go(func() { g.reloadOnSignal(background) })
 
 	err := g.announce(ctx)

@@ -9,15 +9,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
+	"sync"
+	"time"
 
 	"balorg/configs"
 	"balorg/imapproxy"
 	"balorg/imapproxy/embedded"
 	"balorg/imapproxy/origin"
 	"balorg/mail"
+	"balorg/policy"
 	"balorg/policy/auth"
 )
 
@@ -174,20 +178,98 @@ func loadRoots(path string) (*x509.CertPool, error) {
 func (g *Gateway) mailstores(cfg *Config) (map[string]imapproxy.MailStore, error) {
 	stores := make(map[string]imapproxy.MailStore)
 	local := embedded.New(g.st.boxes, embedded.Options{Logger: g.log})
+	g.servers = make(map[string]*origin.Store)
 	for name, m := range cfg.Mailstores {
 		if m.Type.V == embeddedType {
 			stores[name] = embeddedStore{local}
 			continue
 		}
-		opt, err := cfg.serverOptions(name, m)
+		server, err := cfg.server(name, g.log, func(a mail.Address) (*policy.Account, bool) { return g.snapshot.Load().Account(a) })
 		if err != nil {
-			return nil, fmt.Errorf("mail store %s: %w", name, err)
+			return nil, err
 		}
-		opt.Logger = g.log
-		opt.Mailbox = g.mailboxName(m.Mailbox.V)
-		stores[name] = serverStore{origin.New(opt)}
+		g.servers[name] = server
+		stores[name] = serverStore{server}
 	}
 	return stores, nil
+}
+
+// server makes a mail store that is an IMAP server.
+func (c *Config) server(name string, log *slog.Logger, find func(mail.Address) (*policy.Account, bool)) (*origin.Store, error) {
+	m := c.Mailstores[name]
+	opt, err := c.serverOptions(name, m)
+	if err != nil {
+		return nil, fmt.Errorf("mail store %s: %w", name, err)
+	}
+	opt.Logger, opt.Mailbox = log, mailboxName(m.Mailbox.V, find)
+	return origin.New(opt), nil
+}
+
+// aMailbox is an account that lives on a mail store: its first one.
+func aMailbox(accounts []*policy.Account, store string) (mail.Address, bool) {
+	for _, a := range accounts {
+		if a.Mailstore == store {
+			return a.Address, true
+		}
+	}
+	return "", false
+}
+
+// Waits between attempts to learn what a server can do.
+const (
+	probeFirst = time.Second
+	probeLimit = time.Minute
+)
+
+// probeServers logs in to each server once, so that the first session knows what it can do. Later logins keep that up to date.
+func (g *Gateway) probeServers(ctx context.Context) {
+	var all sync.WaitGroup
+	for name, server := range g.servers {
+		mailbox, ok := aMailbox(g.snapshot.Load().Accounts(), name)
+		if !ok {
+			continue
+		}
+		all.Go(func() {
+			for wait := probeFirst; ; wait = min(2*wait, probeLimit) {
+				c, err := server.Open(ctx, origin.Who{Address: mailbox})
+				if err == nil {
+					c.Close() //nolint:errcheck // it has told what it can do
+					return
+				}
+				g.log.WarnContext(ctx, "mail store cannot be opened; balorg check --live tells more", slog.Any("error", err))
+				select {
+				case <-time.After(wait):
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// CheckLive logs in to each mail store that is a server, as one of the mailboxes that live there, and answers what is wrong.
+func (l *Loaded) CheckLive(ctx context.Context) configs.Problems {
+	var problems configs.Problems
+	byAddress := make(map[mail.Address]*policy.Account)
+	for _, a := range l.Roster.Accounts {
+		byAddress[a.Address] = a
+	}
+	for _, name := range l.Config.mailstoreNames() {
+		m := l.Config.Mailstores[name]
+		mailbox, ok := aMailbox(l.Roster.Accounts, name)
+		if m.Type.V != imapType || !ok {
+			continue
+		}
+		server, err := l.Config.server(name, slog.New(slog.DiscardHandler), func(a mail.Address) (*policy.Account, bool) { found, ok := byAddress[a]; return found, ok })
+		if err == nil {
+			err = server.Check(ctx, origin.Who{Address: mailbox})
+		}
+		if err != nil {
+			problems.Add(m.Type.Pos, "", "mail store %s: %v", name, err)
+		}
+	}
+	return problems
 }
 
 func (c *Config) serverOptions(name string, m Mailstore) (origin.Options, error) {
@@ -215,13 +297,13 @@ func (c *Config) serverOptions(name string, m Mailstore) (origin.Options, error)
 }
 
 // mailboxName is what a server calls a mailbox: its address, what stands before the @ of it, or its MSSanté address.
-func (g *Gateway) mailboxName(form string) func(mail.Address) string {
+func mailboxName(form string, find func(mail.Address) (*policy.Account, bool)) func(mail.Address) string {
 	switch form {
 	case "local_part":
 		return mail.Address.Local
 	case "mssante":
 		return func(a mail.Address) string {
-			if account, ok := g.snapshot.Load().Account(a); ok && account.MSSante != "" {
+			if account, ok := find(a); ok && account.MSSante != "" {
 				return string(account.MSSante)
 			}
 			return string(a)

@@ -57,6 +57,9 @@ var errAnswered = errors.New("answered")
 // errLost is why exchanges with a mail store end when its connection does, or none can be had.
 var errLost = errors.New("no connection to the mail store")
 
+// errStoreBye is why a connection ends that the mail store has closed in order.
+var errStoreBye = errors.New("the mail store said BYE")
+
 // errFault is why a connection to a mail store ends when reading it met a fault of the program.
 var errFault = errors.New("fault of the program")
 

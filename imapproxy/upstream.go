@@ -332,7 +332,11 @@ func (u *upstream) pump() {
 		u.s.cut(err)
 	case wasSelected:
 		u.s.p.log.Warn("mail store of the selected mailbox lost", slog.Any("session", u.s.id), slog.Any("mailbox", u.account.Address), slog.Any("error", err))
-		u.s.end("The mailbox's store is not reachable any more", err)
+		text := "The mailbox's store is not reachable any more"
+		if errors.Is(err, errStoreBye) {
+			text = "The mailbox was closed by its store: perhaps somebody has removed or renamed it"
+		}
+		u.s.end(text, err)
 	}
 }
 
@@ -430,7 +434,7 @@ func (u *upstream) untagged(resp *wire.Response) error {
 		}
 	}
 	if resp.Is("BYE") {
-		return errors.New("the mail store said BYE")
+		return errStoreBye
 	}
 	if u.selection.Load() == nil {
 		return nil // what a mailbox that the client has not selected says never reaches it
