@@ -139,7 +139,21 @@ const movedMessages = 300
 // TestKillDuringMove: a message that moves between accounts of the embedded store when the daemon is killed is in one of them, never in
 // both and never in none.
 func TestKillDuringMove(t *testing.T) {
-	d := startDemo(t)
+	killDuringMove(t, startDemo(t), 0)
+}
+
+// TestKillDuringMoveToServer: to another mail store, the one message on its way may be left in both; what else the restart finds half
+// done is finished or undone.
+func TestKillDuringMoveToServer(t *testing.T) {
+	o := startDovecot(t, dovecotNamespace, nil)
+	killDuringMove(t, withStores(t, map[string]string{secretariat: "dovecot"}, func(d *daemon) string {
+		return o.mailstore("dovecot", d.withCredentials("master"))
+	}), 1)
+}
+
+// killDuringMove kills the daemon while messages move from one mailbox to another. mayTwice is how many may be in both then.
+func killDuringMove(t *testing.T, d *daemon, mayTwice int) {
+	t.Helper()
 	from, to := shared(urgences, "INBOX"), shared(secretariat, "INBOX")
 	c := login(t, d, claire)
 	for i := range movedMessages {
@@ -167,23 +181,30 @@ func TestKillDuringMove(t *testing.T) {
 	d.serve()
 
 	c = login(t, d, claire)
-	places := make(map[string]int)
-	for _, folder := range []string{from, to} {
-		c.ok("EXAMINE %q", folder)
-		for _, line := range c.ok(`UID FETCH 1:* (BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])`).untagged {
-			if _, after, ok := strings.Cut(line, "<v"); ok {
-				places[after]++
+	twice := 0
+	d.eventually(newsTimeout, "the end of what was left half done", func() error {
+		places := make(map[string]int)
+		for _, folder := range []string{from, to} {
+			c.ok("EXAMINE %q", folder)
+			for _, line := range c.ok(`UID FETCH 1:* (BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])`).untagged {
+				if _, after, ok := strings.Cut(line, "<v"); ok {
+					places[after]++
+				}
 			}
 		}
-	}
-	twice := 0
-	for _, n := range places {
-		twice += n - 1
-	}
-	t.Logf("%d moves answered, %d messages there, %d twice", answered, len(places), twice)
-	if len(places) != movedMessages || twice > 0 {
-		t.Errorf("%d messages of %d are there, %d twice; want all, and none twice", len(places), movedMessages, twice)
-	}
+		if len(places) != movedMessages {
+			t.Fatalf("%d messages of %d are there", len(places), movedMessages)
+		}
+		twice = 0
+		for _, n := range places {
+			twice += n - 1
+		}
+		if twice > mayTwice {
+			return fmt.Errorf("%d messages are in both mailboxes", twice)
+		}
+		return nil
+	})
+	t.Logf("%d moves answered, %d messages twice", answered, twice)
 	if answered == movedMessages {
 		t.Error("every move was answered: the kill fell on none")
 	}

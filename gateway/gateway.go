@@ -130,7 +130,7 @@ func New(opt Options) (g *Gateway, err error) {
 	}
 	g.proxy = imapproxy.New(imapproxy.Options{
 		Snapshot: g.snapshot.Load, Auth: g.auth, Stores: stores, Trace: g.st.trace, Sessions: &g.sessions,
-		Subscriptions: g.st.subscriptions, TLS: g.tlsConfig(cfg), Logger: g.log, Metrics: g.reg,
+		Subscriptions: g.st.subscriptions, Transfers: g.st.transfers, TLS: g.tlsConfig(cfg), Logger: g.log, Metrics: g.reg,
 		Hostname: cfg.Hostname.V, SharedPrefix: cfg.IMAP.SharedPrefix.V, MaxMessage: int64(cfg.IMAP.MaxMessage), MaxCompressed: cfg.IMAP.MaxCompressed,
 		IdleTimeout: cfg.IMAP.IdleTimeout, InsecureLogin: cfg.IMAP.InsecureLogin,
 	})
@@ -253,6 +253,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	workers.Go(func() { g.watchFiles(background) })
 	workers.Go(func() { g.housekeeping(background) })
 	workers.Go(func() { g.probeServers(background) })
+	workers.Go(func() { g.proxy.FinishTransfers(background) })
 	workers.Go(func() { g.reloadOnSignal(background) })
 
 	err := g.announce(ctx)

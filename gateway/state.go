@@ -19,6 +19,7 @@ import (
 	"balorg/store/mailbox"
 	"balorg/store/setting"
 	"balorg/store/subscription"
+	"balorg/store/transfer"
 )
 
 // state is everything the daemon keeps, opened together.
@@ -29,6 +30,7 @@ type state struct {
 	trace         *audit.Log
 	settings      passwords
 	subscriptions *subscription.Table
+	transfers     *transfer.Table
 	log           *slog.Logger
 	maxChanges    int // maxChanges, but in tests
 }
@@ -64,6 +66,7 @@ func openState(cfg *Config, log *slog.Logger) (*state, error) {
 		trace:         audit.New(db),
 		settings:      passwords{setting.New(db)},
 		subscriptions: subscription.New(db),
+		transfers:     transfer.New(db),
 		log:           log,
 		maxChanges:    maxChanges,
 	}, nil
@@ -324,5 +327,5 @@ func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 func (st *state) check(ctx context.Context) ([]string, error) {
 	return store.Check(ctx, st.db,
 		body.Checker{Bodies: st.bodies, Referrers: []body.Referrer{st.boxes}, Contents: true}, st.boxes, st.trace.Checker(),
-		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.subscriptions}}, st.settings.Table, st.subscriptions)
+		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.subscriptions}}, st.settings.Table, st.subscriptions, st.transfers)
 }

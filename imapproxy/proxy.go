@@ -31,6 +31,7 @@ import (
 	"balorg/policy/auth"
 	sessions "balorg/policy/session"
 	"balorg/store/audit"
+	"balorg/store/transfer"
 )
 
 // Who is the mailbox a connection to a mail store is opened as.
@@ -68,6 +69,13 @@ type Subscriptions interface {
 	Set(ctx context.Context, person, account mail.AccountID, folder string, subscribed bool) error
 }
 
+// Transfers are the copies and moves between mail stores that are under way, kept through a crash.
+type Transfers interface {
+	Put(ctx context.Context, t transfer.Transfer) error
+	Delete(ctx context.Context, ids ...string) error
+	All(ctx context.Context) ([]transfer.Transfer, error)
+}
+
 // Options are what a Proxy works with. All but the numbers must be given.
 type Options struct {
 	Snapshot      func() *policy.Snapshot
@@ -76,6 +84,7 @@ type Options struct {
 	Trace         Trace
 	Sessions      *sessions.Table
 	Subscriptions Subscriptions
+	Transfers     Transfers
 	TLS           *tls.Config // nil: no STARTTLS
 	Logger        *slog.Logger
 	Metrics       prometheus.Registerer
@@ -104,6 +113,7 @@ type Proxy struct {
 	compressed atomic.Int64
 
 	mu      sync.Mutex
+	moving  map[string]bool             // ids of transfers that a session is working on
 	folders map[mail.AccountID][]folder // the last list each mail store gave, for when it cannot be asked
 }
 
@@ -126,7 +136,7 @@ func New(opt Options) *Proxy {
 	}
 	return &Proxy{
 		opt: opt, log: opt.Logger, commands: newCommands(), metrics: newMetrics(opt.Metrics),
-		folders: make(map[mail.AccountID][]folder),
+		folders: make(map[mail.AccountID][]folder), moving: make(map[string]bool),
 	}
 }
 
@@ -164,6 +174,7 @@ type metrics struct {
 	logins      *prometheus.CounterVec
 	commands    *prometheus.CounterVec
 	panics      prometheus.Counter
+	transfers   prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) metrics {
@@ -181,7 +192,10 @@ func newMetrics(reg prometheus.Registerer) metrics {
 			Name: "balorg_imapproxy_panics_total", Help: "IMAP sessions ended by a fault of the program.",
 		}),
 	}
-	reg.MustRegister(m.connections, m.logins, m.commands, m.panics)
+	m.transfers = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "balorg_imapproxy_unfinished_transfers_count", Help: "Copies and moves between mail stores that a crash or a store that is down has left unfinished.",
+	})
+	reg.MustRegister(m.connections, m.logins, m.commands, m.panics, m.transfers)
 	return m
 }
 

@@ -27,6 +27,7 @@ import (
 	"balorg/store/mailbox"
 	"balorg/store/storetest"
 	"balorg/store/subscription"
+	"balorg/store/transfer"
 )
 
 // The demo's people and mailboxes.
@@ -41,11 +42,12 @@ const (
 
 // fixture is a proxy over the demo's accounts, with a real policy, a real trace and the real embedded store in memory.
 type fixture struct {
-	t        testing.TB
-	proxy    *Proxy
-	boxes    *mailbox.Store
-	trace    *audit.Log
-	sessions *sessions.Table
+	t         testing.TB
+	proxy     *Proxy
+	boxes     *mailbox.Store
+	trace     *audit.Log
+	sessions  *sessions.Table
+	transfers *transfer.Table
 
 	mu   sync.Mutex
 	snap *policy.Snapshot
@@ -58,11 +60,11 @@ func newFixture(tb testing.TB, change func(*Options)) *fixture {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f := &fixture{t: tb, boxes: mailbox.New(st, bodies, mailbox.Options{Names: mailbox.FrenchNames}), trace: audit.New(st), sessions: &sessions.Table{}}
+	f := &fixture{t: tb, boxes: mailbox.New(st, bodies, mailbox.Options{Names: mailbox.FrenchNames}), trace: audit.New(st), sessions: &sessions.Table{}, transfers: transfer.New(st)}
 	storetest.CheckAtEnd(tb, st, f.boxes, f.trace.Checker(), body.Checker{Bodies: bodies, Referrers: []body.Referrer{f.boxes}})
 	f.load(nil)
 	opt := Options{
-		Snapshot: f.snapshot, Auth: fakeAuth{f}, Trace: f.trace, Sessions: f.sessions, Subscriptions: subscription.New(st),
+		Snapshot: f.snapshot, Auth: fakeAuth{f}, Trace: f.trace, Sessions: f.sessions, Subscriptions: subscription.New(st), Transfers: f.transfers,
 		Stores: map[string]MailStore{"local": localStore{embedded.New(f.boxes, embedded.Options{})}},
 		Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), InsecureLogin: true,
 	}

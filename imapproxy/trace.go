@@ -3,6 +3,7 @@ package imapproxy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,10 @@ func (s *session) trace(ctx context.Context, r audit.Record) error {
 
 // traceAs records r as it is, with what every record of the session has.
 func (s *session) traceAs(ctx context.Context, r audit.Record) error {
-	r.Time, r.Protocol, r.Session, r.Client = time.Now(), "imap", s.id, s.client.String()
+	r.Time, r.Protocol, r.Session = time.Now(), "imap", s.id
+	if s.client.IsValid() {
+		r.Client = s.client.String()
+	}
 	if len(r.Request) > maxTracedRequest {
 		r.Request = r.Request[:maxTracedRequest]
 	}
@@ -114,6 +118,24 @@ func (sel *selection) whichUIDs(s *session, set string, byUID, deletedOnly bool)
 	}
 	_, err := sel.up.begin(s.ctx, []byte(command), data)
 	return c, err
+}
+
+// resolve answers the UIDs of the messages a command names, in ascending order.
+func (sel *selection) resolve(s *session, set string, byUID bool) ([]uint32, error) {
+	c := &uidCollector{}
+	command, data := "FETCH "+set+" (UID)", c.fetch
+	if byUID {
+		command, data = "UID SEARCH UID "+set, c.search
+	}
+	r, err := sel.up.run(s.ctx, []byte(command), data)
+	if err != nil {
+		return nil, err
+	}
+	if !r.ok() {
+		return nil, storeAnswer(r)
+	}
+	slices.Sort(c.uids)
+	return c.uids, nil
 }
 
 // uidCollector gathers UIDs from what a mail store answers. Only its reader touches it, until the answer it was made for.

@@ -2,23 +2,45 @@ package imapproxy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"balorg/imapproxy/wire"
 	"balorg/store/audit"
+	"balorg/store/transfer"
 )
 
-// transfer copies or moves messages of the selected mailbox to a folder of another account: each streams from its mail store
-// into the other's APPEND. Either all messages are there, or those that came over are removed again; what is moved leaves
-// its folder only when all have arrived. Nothing is deduplicated.
+// transferring is one COPY or MOVE from the selected mailbox to a folder in another mail store: each message streams from its store
+// into the other's APPEND. Either all messages are there, or those that came over are removed again; what is moved leaves its
+// folder only when all have arrived. Nothing is deduplicated. What has been done is noted in the state as it is done, so that a
+// crash, or a store that goes down, leaves nothing half done for good (FinishTransfers).
+type transferring struct {
+	s        *session
+	ctx      context.Context //nolint:containedctx // of the steps that must not be left half done
+	cmd      *wire.Command
+	sel      *selection
+	src, dst *upstream
+	to       place
+	notes    []transfer.Transfer // what is noted, in parts of transfer.MaxMessages
+	parts    []transferPart      // what each of them tells of
+	validity uint32
+}
+
+// transferPart is UIDs copied, ascending, and their UIDs in the destination, in the same order.
+type transferPart struct{ from, uids []uint32 }
+
+// transferChunk is for how many messages flags and dates are asked at a time.
+const transferChunk = 500
+
+// transfer answers COPY and MOVE between two mail stores.
 func (s *session) transfer(cmd *wire.Command, set string, to place) error {
-	sel := s.sel
-	messages, err := s.transferable(sel, set, isUID(cmd))
+	uids, err := s.sel.resolve(s, set, isUID(cmd))
 	if err != nil {
 		return err
 	}
@@ -28,27 +50,104 @@ func (s *session) transfer(cmd *wire.Command, set string, to place) error {
 	}
 	ctx, stop := s.settling()
 	defer stop()
-	t := &transfer{s: s, ctx: ctx, src: sel.up, dst: dst, to: to}
-	for _, m := range messages {
-		if err := t.one(m); err != nil {
-			return t.fail(sel, cmd, err)
-		}
+	t := &transferring{s: s, ctx: ctx, cmd: cmd, sel: s.sel, src: s.sel.up, dst: dst, to: to}
+	defer t.release()
+	if err := t.copyAll(uids); err != nil {
+		return t.fail(err)
 	}
-	source := wire.FormatNumbers(t.from)
-	if err := t.traceCopies(sel, cmd, source); err != nil {
-		return t.fail(sel, cmd, err)
-	}
-	code := ""
-	if len(t.from) > 0 && t.validity != 0 {
-		code = fmt.Sprintf("COPYUID %d %s %s", t.validity, source, wire.FormatNumbers(t.uids))
+	code := t.copyUID()
+	if err := t.traceCopies(); err != nil {
+		return t.fail(err)
 	}
 	if !isMove(cmd) {
+		if err := t.forget(); err != nil {
+			return err // the copies are undone later, so that they must not be told
+		}
 		return okay(code, "completed")
 	}
 	if code != "" {
 		s.out.printf("* OK [%s] Moved\r\n", code)
 	}
-	return t.removeMoved(sel, cmd, source)
+	return t.removeMoved()
+}
+
+func (t *transferring) copyAll(uids []uint32) error {
+	for chunk := range slices.Chunk(uids, transferChunk) {
+		messages, err := t.s.transferable(t.sel, wire.FormatNumbers(chunk))
+		if err != nil {
+			return err
+		}
+		for _, m := range messages {
+			if err := t.begin(); err != nil {
+				return err
+			}
+			if err := t.one(m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// begin notes that a message is about to be copied, unless that is known.
+func (t *transferring) begin() error {
+	if n := len(t.parts); n > 0 && len(t.parts[n-1].from) < transfer.MaxMessages {
+		return nil
+	}
+	note := transfer.Transfer{
+		ID: transfer.NewID(), Person: t.s.person.ID, Since: time.Now(),
+		Source: transfer.Place{Account: t.sel.up.account.ID, Folder: t.sel.folder, UIDValidity: t.sel.uidValidity},
+		Target: transfer.Place{Account: t.to.account.ID, Folder: t.to.folder},
+	}
+	t.s.p.work(note.ID)
+	t.notes, t.parts = append(t.notes, note), append(t.parts, transferPart{})
+	return t.s.p.opt.Transfers.Put(t.ctx, note)
+}
+
+// copied notes that a message has arrived.
+func (t *transferring) copied(uid uint32, target string) error {
+	note, part := &t.notes[len(t.notes)-1], &t.parts[len(t.parts)-1]
+	part.from = append(part.from, uid)
+	part.uids = wire.AppendNumbers(part.uids, []byte(target))
+	note.Source.UIDs, note.Target.UIDs = wire.FormatNumbers(part.from), wire.FormatNumbers(part.uids)
+	note.Target.UIDValidity = t.validity
+	return t.s.p.opt.Transfers.Put(t.ctx, *note)
+}
+
+// forget ends the notes: nothing is left to be done.
+func (t *transferring) forget() error {
+	var ids []string
+	for _, n := range t.notes {
+		ids = append(ids, n.ID)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return t.s.p.opt.Transfers.Delete(t.ctx, ids...)
+}
+
+// release lets FinishTransfers have what is still noted.
+func (t *transferring) release() {
+	for _, n := range t.notes {
+		t.s.p.rest(n.ID)
+	}
+}
+
+// all answers the UIDs copied, and those in the destination.
+func (t *transferring) all() (from, uids []uint32) {
+	for _, p := range t.parts {
+		from, uids = append(from, p.from...), append(uids, p.uids...)
+	}
+	return from, uids
+}
+
+// copyUID is the response code that tells the client which message became which (RFC 4315).
+func (t *transferring) copyUID() string {
+	from, uids := t.all()
+	if len(from) == 0 || t.validity == 0 {
+		return ""
+	}
+	return fmt.Sprintf("COPYUID %d %s %s", t.validity, wire.FormatNumbers(from), wire.FormatNumbers(uids))
 }
 
 // settleTime is how long a transfer may go on, once its session is to end, with what would else be left half done.
@@ -69,17 +168,6 @@ func (s *session) settling() (context.Context, context.CancelFunc) {
 	return ctx, func() { stop(); cancel() }
 }
 
-// transfer is the state of one.
-type transfer struct {
-	s        *session
-	ctx      context.Context //nolint:containedctx // of the steps that must not be left half done
-	src, dst *upstream
-	to       place
-	from     []uint32 // UIDs copied, ascending
-	uids     []uint32 // their UIDs in the destination, in the same order
-	validity uint32
-}
-
 // transferred is what must be known of a message before it is copied.
 type transferred struct {
 	uid   uint32
@@ -87,14 +175,10 @@ type transferred struct {
 	date  string
 }
 
-// transferable asks for the flags and dates of the messages a command names, in order of UID.
-func (s *session) transferable(sel *selection, set string, byUID bool) ([]transferred, error) {
+// transferable asks for the flags and dates of messages, in order of UID. One that has been expunged meanwhile is left out.
+func (s *session) transferable(sel *selection, set string) ([]transferred, error) {
 	var all []transferred
-	command := "FETCH "
-	if byUID {
-		command = "UID FETCH "
-	}
-	r, err := sel.up.run(s.ctx, []byte(command+set+" (UID FLAGS INTERNALDATE)"), func(in *wire.ResponseReader, resp *wire.Response) (bool, error) {
+	r, err := sel.up.run(s.ctx, []byte("UID FETCH "+set+" (UID FLAGS INTERNALDATE)"), func(in *wire.ResponseReader, resp *wire.Response) (bool, error) {
 		if !resp.Is("FETCH") || !bytes.Contains(resp.Rest, []byte("INTERNALDATE")) {
 			return false, nil
 		}
@@ -114,6 +198,7 @@ func (s *session) transferable(sel *selection, set string, byUID bool) ([]transf
 	if !r.ok() {
 		return nil, storeAnswer(r)
 	}
+	slices.SortFunc(all, func(a, b transferred) int { return cmp.Compare(a.uid, b.uid) })
 	return all, nil
 }
 
@@ -151,7 +236,7 @@ func parseTransferred(line []byte) (m transferred, err error) {
 
 // one copies one message. Its octets go from the source's reader straight to the destination, while the session's goroutine,
 // which owns the way to the destination, stands still.
-func (t *transfer) one(m transferred) error {
+func (t *transferring) one(m transferred) error {
 	var a *appending
 	var failed error // of the destination
 	r, err := t.src.run(t.s.ctx, fmt.Appendf(nil, "UID FETCH %d (BODY.PEEK[])", m.uid), func(in *wire.ResponseReader, resp *wire.Response) (bool, error) {
@@ -196,11 +281,11 @@ func (t *transfer) one(m transferred) error {
 	if !appended.ok() {
 		return storeAnswer(appended)
 	}
-	validity, uid := appendUID(appended.code)
-	t.validity = validity
-	t.from = append(t.from, m.uid)
-	t.uids = wire.AppendNumbers(t.uids, []byte(uid))
-	return nil
+	var uid string
+	if t.validity, uid = appendUID(appended.code); uid == "" {
+		return fmt.Errorf("%w: APPEND without APPENDUID", wire.ErrResponse) // every store we work with has UIDPLUS
+	}
+	return t.copied(m.uid, uid)
 }
 
 // sink keeps a destination's failure from being taken for the source's: what comes after it is dropped.
@@ -216,85 +301,81 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// fail removes from the destination what had come over, and answers why.
-func (t *transfer) fail(sel *selection, cmd *wire.Command, cause error) error {
+// fail removes from the destination what had come over, and answers why. What cannot be removed now stays noted.
+func (t *transferring) fail(cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.s.ctx), settleTime)
 	defer cancel()
+	from, uids := t.all()
 	a, _ := answerTo(cause)
-	record := sel.record(audit.Copy, requestText(cmd), wire.FormatNumbers(t.from))
+	record := t.sel.record(audit.Copy, requestText(t.cmd), wire.FormatNumbers(from))
 	record.Answer = a.short()
 	if err := t.s.trace(ctx, record); err != nil {
 		t.s.log.Error("tracing a transfer that failed", slog.Any("error", err))
 	}
-	if len(t.uids) > 0 {
-		if err := t.undo(ctx); err != nil {
-			t.s.log.Error("undoing a transfer that failed: messages stand in both mailboxes", slog.Any("mailbox", t.to.account.Address), slog.Any("uids", wire.FormatNumbers(t.uids)), slog.Any("error", err))
+	if len(uids) > 0 {
+		if err := t.s.undoCopies(ctx, t.to.account, t.to.folder, t.validity, wire.FormatNumbers(uids)); err != nil {
+			t.s.log.Error("undoing a transfer that failed; it is tried again later", slog.Any("mailbox", t.to.account.Address), slog.Any("uids", wire.FormatNumbers(uids)), slog.Any("error", err))
+			return cause
 		}
+	}
+	t.ctx = ctx
+	if err := t.forget(); err != nil {
+		t.s.log.Error("a transfer that was undone", slog.Any("error", err))
 	}
 	return cause
 }
 
-// undo works on a connection of its own: the transfer's may be in the midst of a message, and the person may have lost the
-// mailbox meanwhile.
-func (t *transfer) undo(ctx context.Context) error {
-	dst, err := openUpstream(ctx, t.s, t.to.account)
-	if err != nil {
-		return err
-	}
-	defer dst.close()
-	open, err := dst.appendFolder([]byte("SELECT "), t.to.folder)
-	if err != nil {
-		return err
-	}
-	set := wire.FormatNumbers(t.uids)
-	for _, command := range []string{
-		string(open),
-		"UID STORE " + set + ` +FLAGS.SILENT (\Deleted)`,
-		"UID EXPUNGE " + set,
-	} {
-		r, err := dst.run(ctx, []byte(command), nil)
-		if err != nil {
-			return err
-		}
-		if !r.ok() {
-			return storeAnswer(r)
-		}
-	}
-	return nil
-}
-
 // traceCopies records the copy in both mailboxes, before anything is removed from the source.
-func (t *transfer) traceCopies(sel *selection, cmd *wire.Command, source string) error {
-	if len(t.from) == 0 {
+func (t *transferring) traceCopies() error {
+	from, uids := t.all()
+	if len(from) == 0 {
 		return nil
 	}
 	action := audit.Copy
-	if isMove(cmd) {
+	if isMove(t.cmd) {
 		action = audit.Move
 	}
-	record := sel.record(action, requestText(cmd), source)
+	record := t.sel.record(action, requestText(t.cmd), wire.FormatNumbers(from))
 	record.Answer = "OK"
 	if err := t.s.trace(t.ctx, record); err != nil {
 		return err
 	}
 	return t.s.trace(t.ctx, audit.Record{
 		Action: audit.Append, Mailbox: party(t.to.account), Folder: t.to.folder, UIDValidity: t.validity,
-		UIDs: wire.FormatNumbers(t.uids), Request: cmd.Name, Answer: "OK",
+		UIDs: wire.FormatNumbers(uids), Request: t.cmd.Name, Answer: "OK",
 	})
 }
 
-// removeMoved takes moved messages out of their folder; the client learns of it by the mail store's EXPUNGE responses.
-func (t *transfer) removeMoved(sel *selection, cmd *wire.Command, set string) error {
-	if set == "" {
-		return nil
+// removeMoved takes moved messages out of their folder; the client learns of it by the mail store's EXPUNGE responses. From here on a
+// move is finished, not undone, whatever happens.
+func (t *transferring) removeMoved() error {
+	for i := range t.notes {
+		note := &t.notes[i]
+		note.Copied = true
+		if err := t.s.p.opt.Transfers.Put(t.ctx, *note); err != nil {
+			return t.fail(err)
+		}
 	}
+	for _, note := range t.notes {
+		if note.Source.UIDs == "" {
+			continue
+		}
+		if err := t.src.expunge(t.ctx, note.Source.UIDs); err != nil {
+			t.s.log.Warn("messages were moved, and could not be removed where they were; it is tried again later", slog.Any("error", err))
+			return err
+		}
+	}
+	return t.forget()
+}
+
+// expunge removes messages of the folder that the connection has selected.
+func (u *upstream) expunge(ctx context.Context, set string) error {
 	for _, command := range []string{"UID STORE " + set + ` +FLAGS.SILENT (\Deleted)`, "UID EXPUNGE " + set} {
-		r, err := sel.up.run(t.ctx, []byte(command), nil)
+		r, err := u.run(ctx, []byte(command), nil)
 		if err != nil {
 			return err
 		}
 		if !r.ok() {
-			t.s.log.Warn("messages were copied but not removed", slog.Any("command", cmd.Name), slog.Any("answer", r.code))
 			return storeAnswer(r)
 		}
 	}

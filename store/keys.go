@@ -10,6 +10,7 @@ const (
 	PrefixMailbox      = "m/"
 	PrefixPassword     = "p/"
 	PrefixSubscription = "s/"
+	PrefixTransfer     = "t/"
 )
 
 // Table is one table of the key space.
@@ -29,5 +30,6 @@ func Tables() []Table {
 		{PrefixMailbox, "mailbox", "folders, messages, flags, counters"},
 		{PrefixPassword, "setting", "password hashes"},
 		{PrefixSubscription, "subscription", "folders a person subscribed to or unsubscribed from"},
+		{PrefixTransfer, "transfer", "copies and moves between mail stores that are under way"},
 	}
 }
