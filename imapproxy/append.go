@@ -157,7 +157,7 @@ func (s *session) startAppend(up *upstream, folder string, flags []string, date 
 	if date != "" {
 		line = append(line, ` "`+date+`"`...)
 	}
-	fmt.Fprintf(up.out, "%s {%d}\r\n", line, size) //nolint:errcheck // bufio keeps the error for flush
+	fmt.Fprintf(up.out, "%s {%d}\r\n", line, size) //nolint:errcheck // the buffer keeps the error for flush
 	if err := up.flush(); err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func (s *session) startAppend(up *upstream, folder string, flags []string, date 
 
 // finish ends the command behind the message.
 func (a *appending) finish(ctx context.Context) (*reply, error) {
-	a.up.out.WriteString("\r\n") //nolint:errcheck // bufio keeps the error for flush
+	a.up.out.WriteString("\r\n") //nolint:errcheck // the buffer keeps the error for flush
 	if err := a.up.flush(); err != nil {
 		return nil, err
 	}

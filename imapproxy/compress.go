@@ -42,7 +42,7 @@ func (s *session) compress(cmd *wire.Command) error {
 		return errAnswered
 	}
 	s.out.compressor = &compressor{deflate: w, out: out}
-	s.out.bw.Reset(s.out.compressor)
+	s.out.bw.reset(s.out.compressor)
 	// mbsync and mutt flush partially, which ends a block and nothing more: the reader must not wait for the next one.
 	in := flate.NewReaderOpts(bufio.NewReaderSize(s.conn, clientBuffer), flate.WithPartialBlock())
 	s.in = wire.NewReader(inflater{in}, s.p.loggedInLimits())

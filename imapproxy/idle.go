@@ -25,7 +25,7 @@ func (s *session) idle(cmd *wire.Command) error {
 		if err := s.sel.up.start(s.ctx, ex); err != nil {
 			return err
 		}
-		s.sel.up.out.WriteString("IDLE\r\n") //nolint:errcheck // bufio keeps the error for flush
+		s.sel.up.out.WriteString("IDLE\r\n") //nolint:errcheck // the buffer keeps the error for flush
 		if err := s.sel.up.awaitProceed(s.ctx, ex, nil); err != nil {
 			return err
 		}

@@ -1,7 +1,6 @@
 package imapproxy
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"sync"
@@ -15,25 +14,25 @@ const clientBuffer = 4 << 10
 // itself say never mixes.
 type output struct {
 	mu sync.Mutex
-	bw *bufio.Writer
+	bw *buffer
 	// compressor, once COMPRESS is on, sits between bw and the connection and is flushed after it.
 	compressor *compressor
 }
 
-func newOutput(w io.Writer) *output { return &output{bw: bufio.NewWriterSize(w, clientBuffer)} }
+func newOutput(w io.Writer) *output { return &output{bw: newBuffer(w)} }
 
 // printf writes one or more whole lines.
 func (o *output) printf(format string, args ...any) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	fmt.Fprintf(o.bw, format, args...) //nolint:errcheck // bufio keeps the error for flush
+	fmt.Fprintf(o.bw, format, args...) //nolint:errcheck // the buffer keeps the error for flush
 }
 
 // write writes whole lines made elsewhere.
 func (o *output) write(b []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.bw.Write(b) //nolint:errcheck // bufio keeps the error for flush
+	o.bw.Write(b) //nolint:errcheck // the buffer keeps the error for flush
 }
 
 // relay copies the mail store's current response.

@@ -208,7 +208,7 @@ func (s *session) pipe(cmd *wire.Command, args []byte, traced func(*reply) (audi
 	if err := up.start(s.ctx, ex); err != nil {
 		return err
 	}
-	up.out.WriteString(name) //nolint:errcheck // bufio keeps the error for flush
+	up.out.WriteString(name) //nolint:errcheck // the buffer keeps the error for flush
 	if len(args) > 0 {
 		up.out.WriteByte(' ') //nolint:errcheck // as above
 	}

@@ -1,7 +1,6 @@
 package imapproxy
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -35,7 +34,7 @@ type upstream struct {
 	account *policy.Account
 	conn    io.ReadWriteCloser
 	in      *wire.ResponseReader
-	out     *bufio.Writer // to the mail store; the session's goroutine only
+	out     *buffer // to the mail store; the session's goroutine only
 	caps    map[string]bool
 	names   Names
 	tags    int
@@ -87,7 +86,7 @@ func openUpstream(ctx context.Context, s *session, account *policy.Account) (*up
 	u := &upstream{
 		s: s, account: account, conn: conn, used: time.Now(),
 		in:     wire.NewResponseReader(conn),
-		out:    bufio.NewWriterSize(conn, clientBuffer),
+		out:    newBuffer(conn),
 		change: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if n, ok := conn.(named); ok {
@@ -168,7 +167,7 @@ func (u *upstream) start(ctx context.Context, ex *exchange) error {
 	ex.tag = "p" + strconv.Itoa(u.tags)
 	u.queue = append(u.queue, ex)
 	u.mu.Unlock()
-	u.out.WriteString(ex.tag) //nolint:errcheck // bufio keeps the error for flush
+	u.out.WriteString(ex.tag) //nolint:errcheck // the buffer keeps the error for flush
 	u.out.WriteByte(' ')      //nolint:errcheck // as above
 	return nil
 }
@@ -251,7 +250,7 @@ func awaitReply(ctx context.Context, answered <-chan *reply) (*reply, error) {
 func (u *upstream) writeCommand(ctx context.Context, ex *exchange, command []byte) error {
 	for len(command) > 0 {
 		head, size, rest, ok := wire.CutLiteral(command)
-		u.out.Write(head) //nolint:errcheck // bufio keeps the error for flush
+		u.out.Write(head) //nolint:errcheck // the buffer keeps the error for flush
 		if !ok {
 			break
 		}

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -10,8 +9,6 @@ import (
 )
 
 const (
-	// readerBuffer is what an idle connection holds; larger reads, of messages, go past it.
-	readerBuffer = 4 << 10
 	// keptCommand is the largest buffer kept for the next command.
 	keptCommand = 16 << 10
 	// maxEmptyLines between commands are passed over; some clients send one behind a literal. More are answered as a fault.
@@ -40,7 +37,7 @@ type Literal struct {
 
 // Reader reads the commands of a client. It is not for concurrent use.
 type Reader struct {
-	br  *bufio.Reader
+	br  *input
 	lim Limits
 	buf []byte // the command being read
 	cmd Command
@@ -53,14 +50,14 @@ type Reader struct {
 
 // NewReader reads commands from r.
 func NewReader(r io.Reader, lim Limits) *Reader {
-	return &Reader{br: bufio.NewReaderSize(r, readerBuffer), lim: lim.withDefaults()}
+	return &Reader{br: &input{src: r}, lim: lim.withDefaults()}
 }
 
 // SetLimits replaces the limits, from the next command on.
 func (r *Reader) SetLimits(lim Limits) { r.lim = lim.withDefaults() }
 
 // Buffered tells whether octets of a further command are here already.
-func (r *Reader) Buffered() bool { return r.br.Buffered() > 0 }
+func (r *Reader) Buffered() bool { return r.br.buffered() > 0 }
 
 // ReadLine reads one line that is no command, such as the DONE of IDLE, and answers it without its end; it is valid until
 // the next read. A line longer than max is ErrClose.
@@ -132,7 +129,7 @@ func (r *Reader) firstLine() ([]byte, error) {
 func (r *Reader) readLine(max int) ([]byte, error) {
 	start := len(r.buf)
 	for {
-		piece, err := r.br.ReadSlice('\n')
+		piece, err := r.br.readSlice('\n')
 		if len(r.buf)-start+len(piece) > max+len("\r\n") {
 			return nil, r.lose(errLineTooLong)
 		}
@@ -146,7 +143,7 @@ func (r *Reader) readLine(max int) ([]byte, error) {
 			return r.buf[start:], nil
 		case errors.Is(err, io.EOF):
 			return r.buf[start:], io.ErrUnexpectedEOF
-		case !errors.Is(err, bufio.ErrBufferFull):
+		case !errors.Is(err, errBufferFull):
 			return nil, err
 		}
 	}

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -14,11 +13,8 @@ import (
 // ErrResponse is what a ResponseReader answers when a mail store sends something that is no IMAP response.
 var ErrResponse = errors.New("malformed response from the mail store")
 
-// Sizes of a ResponseReader: what an idle connection holds, and what it borrows while it streams a literal.
-const (
-	responseBuffer = 4 << 10
-	streamBuffer   = 32 << 10
-)
+// streamBuffer is what a ResponseReader borrows while it streams a literal.
+const streamBuffer = 32 << 10
 
 var streamBuffers = sync.Pool{New: func() any { b := make([]byte, streamBuffer); return &b }}
 
@@ -67,7 +63,7 @@ func equalFold(b []byte, upper string) bool {
 // ResponseReader reads what a mail store sends, response by response, without holding one whole: each is classified by its
 // first line and then copied, collected or skipped.
 type ResponseReader struct {
-	br   *bufio.Reader
+	br   *input
 	src  copier // where br reads from, if it can do without our buffer; else nil
 	resp Response
 	open bool // the current response has not been consumed
@@ -82,11 +78,11 @@ type copier interface {
 // NewResponseReader reads responses from r.
 func NewResponseReader(r io.Reader) *ResponseReader {
 	src, _ := r.(copier)
-	return &ResponseReader{br: bufio.NewReaderSize(r, responseBuffer), src: src}
+	return &ResponseReader{br: &input{src: r}, src: src}
 }
 
 // Buffered tells whether octets of a further response are here already.
-func (r *ResponseReader) Buffered() bool { return r.br.Buffered() > 0 }
+func (r *ResponseReader) Buffered() bool { return r.br.buffered() > 0 }
 
 // Next reads the head of the next response; what was left of the one before is skipped. The answer is valid until the next call.
 func (r *ResponseReader) Next() (*Response, error) {
@@ -109,9 +105,9 @@ func (r *ResponseReader) Next() (*Response, error) {
 
 // readLine answers the next line with its end, or as much of it as the buffer takes.
 func (r *ResponseReader) readLine() (line []byte, partial bool, err error) {
-	line, err = r.br.ReadSlice('\n')
+	line, err = r.br.readSlice('\n')
 	switch {
-	case errors.Is(err, bufio.ErrBufferFull):
+	case errors.Is(err, errBufferFull):
 		return line, true, nil
 	case errors.Is(err, io.EOF) && len(line) > 0:
 		return nil, false, io.ErrUnexpectedEOF
@@ -243,11 +239,11 @@ func (r *ResponseReader) copyLiteral(w io.Writer, n int64) error {
 
 // passLiteral writes what is buffered of a literal and has the connection send the rest on.
 func (r *ResponseReader) passLiteral(w io.Writer, n int64) error {
-	p, _ := r.br.Peek(int(min(n, int64(r.br.Buffered())))) // it is buffered
+	p := r.br.peek(int(min(n, int64(r.br.buffered()))))
 	if _, err := w.Write(p); err != nil {
 		return err
 	}
-	r.br.Discard(len(p)) //nolint:errcheck // as above
+	r.br.skip(len(p))
 	_, err := r.src.CopyNTo(w, n-int64(len(p)))
 	return unexpected(err)
 }

@@ -53,15 +53,15 @@ var streams = []string{
 	"* LIST () \"/\" {4+}\r\na{3}\r\na BAD b\r\n",
 	"* 1 FETCH (BODY[] {100000}\r\n" + strings.Repeat("x{9}\r\n", 16666) + "xxxx)\r\nt OK\r\n",
 	// announcements that straddle the end of the buffer
-	"* X " + strings.Repeat("y", responseBuffer-7) + " {3}\r\nab\n end\r\na OK b\r\n",
-	"* X " + strings.Repeat("y", responseBuffer-6) + " {3}\r\nab\n end\r\na OK b\r\n",
-	"* X " + strings.Repeat("y", responseBuffer-9) + " {3}\r\nab\n end\r\na OK b\r\n",
-	"* X " + strings.Repeat("y", 3*responseBuffer) + "\r\na OK b\r\n",
+	"* X " + strings.Repeat("y", inputBuffer-7) + " {3}\r\nab\n end\r\na OK b\r\n",
+	"* X " + strings.Repeat("y", inputBuffer-6) + " {3}\r\nab\n end\r\na OK b\r\n",
+	"* X " + strings.Repeat("y", inputBuffer-9) + " {3}\r\nab\n end\r\na OK b\r\n",
+	"* X " + strings.Repeat("y", 3*inputBuffer) + "\r\na OK b\r\n",
 	// text for people announces nothing, though it may repeat what a client sent
 	"a NO [NONEXISTENT] No such mailbox: x{40}\r\n* 3 EXISTS\r\n",
 	"* OK no code {40}\r\nb bad {3}\r\n",
 	"+ go on {40}\r\nb OK {3}\r\n",
-	"* BYE " + strings.Repeat("y", 2*responseBuffer) + " {40}\r\nb OK [X {3}\r\na]b] done {3}\r\n",
+	"* BYE " + strings.Repeat("y", 2*inputBuffer) + " {40}\r\nb OK [X {3}\r\na]b] done {3}\r\n",
 	"* NO [BADCHARSET ({5}\r\nUTF-8 {3}\r\nabc)] {40}\r\nb OK\r\n",
 }
 

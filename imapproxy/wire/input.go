@@ -1,0 +1,125 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync"
+)
+
+// inputBuffer is what reading holds while something is there to be read. A connection that waits holds none of it.
+const inputBuffer = 16 << 10
+
+var inputBuffers = sync.Pool{New: func() any { b := make([]byte, inputBuffer); return &b }}
+
+// errBufferFull is the answer of readSlice when the buffer is full and holds no delimiter.
+var errBufferFull = errors.New("buffer full")
+
+// input is a buffered reader whose buffer is borrowed when the first octet comes and given back when it waits for more: thousands
+// of sessions that wait cost no buffers. What its methods answer of the buffer is valid until the next read.
+type input struct {
+	src   io.Reader
+	buf   *[]byte // nil while it waits
+	r, w  int     // what is buffered
+	more  bool    // the last read filled the buffer: more is there already, most likely
+	first [1]byte
+}
+
+func (in *input) buffered() int { return in.w - in.r }
+
+// fill reads more, after what is buffered has been moved to the front.
+func (in *input) fill() error {
+	if in.buffered() == 0 && in.buf != nil && !in.more {
+		inputBuffers.Put(in.buf)
+		in.buf, in.r, in.w = nil, 0, 0
+	}
+	if in.buf == nil {
+		n, err := in.src.Read(in.first[:])
+		if n == 0 {
+			return noProgress(err)
+		}
+		in.buf = inputBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+		(*in.buf)[0] = in.first[0]
+		in.r, in.w = 0, 1
+		return nil
+	}
+	in.w = copy(*in.buf, (*in.buf)[in.r:in.w])
+	in.r = 0
+	free := (*in.buf)[in.w:]
+	n, err := in.src.Read(free)
+	in.w += n
+	in.more = n == len(free)
+	if n == 0 {
+		return noProgress(err)
+	}
+	return nil // an error comes again with the next read
+}
+
+// noProgress is the error of a read without octets.
+func noProgress(err error) error {
+	if err == nil {
+		return io.ErrNoProgress
+	}
+	return err
+}
+
+// readSlice answers what is there up to delim, delim included, or errBufferFull and the whole buffer, or what is left and why
+// there is no more.
+func (in *input) readSlice(delim byte) ([]byte, error) {
+	for seen := 0; ; {
+		if in.buf != nil {
+			line := (*in.buf)[in.r:in.w]
+			if i := bytes.IndexByte(line[seen:], delim); i >= 0 {
+				in.r += seen + i + 1
+				return line[:seen+i+1], nil
+			}
+			if len(line) == inputBuffer {
+				in.r = in.w
+				return line, errBufferFull
+			}
+			seen = len(line)
+		}
+		if err := in.fill(); err != nil {
+			var rest []byte
+			if in.buf != nil {
+				rest = (*in.buf)[in.r:in.w]
+			}
+			in.r = in.w
+			return rest, err
+		}
+	}
+}
+
+// Read reads what is buffered, else straight from the source when p is large.
+func (in *input) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if in.buffered() == 0 {
+		if len(p) >= inputBuffer/4 {
+			in.more = false
+			n, err := in.src.Read(p)
+			if n > 0 {
+				err = nil
+			}
+			return n, err
+		}
+		if err := in.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, (*in.buf)[in.r:in.w])
+	in.r += n
+	return n, nil
+}
+
+// peek answers the n octets that come next; they must be buffered.
+func (in *input) peek(n int) []byte {
+	if n == 0 {
+		return nil
+	}
+	return (*in.buf)[in.r : in.r+n]
+}
+
+// skip passes over n octets that are buffered.
+func (in *input) skip(n int) { in.r += n }

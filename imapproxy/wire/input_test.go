@@ -1,0 +1,58 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// TestInput: lines and blocks come out as they went in, however they arrive, and nothing is held while nothing is there.
+func TestInput(t *testing.T) {
+	text := "a\r\n" + strings.Repeat("b", inputBuffer-2) + "\r\n" + strings.Repeat("c", 2*inputBuffer) + "\n\n" + strings.Repeat("de\n", 20_000) + "rest"
+	for name, wrap := range map[string]func(io.Reader) io.Reader{
+		"as much as there is": func(r io.Reader) io.Reader { return r },
+		"octet by octet":      iotest.OneByteReader,
+		"halves":              iotest.HalfReader,
+		"the end with data":   iotest.DataErrReader,
+	} {
+		in := &input{src: wrap(strings.NewReader(text))}
+		var got bytes.Buffer
+		for {
+			line, err := in.readSlice('\n')
+			got.Write(line)
+			if errors.Is(err, errBufferFull) {
+				if len(line) != inputBuffer {
+					t.Errorf("%s: a full buffer of %d", name, len(line))
+				}
+				continue
+			}
+			if err != nil {
+				if err != io.EOF {
+					t.Errorf("%s: at the end %v", name, err)
+				}
+				break
+			}
+			if line[len(line)-1] != '\n' {
+				t.Errorf("%s: %q is no line", name, line)
+			}
+			if n := in.buffered(); n > 0 { // a block in the middle
+				p := make([]byte, min(n, 5))
+				if _, err := io.ReadFull(in, p); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				got.Write(p)
+				got.Write(in.peek(min(1, in.buffered())))
+				in.skip(min(1, in.buffered()))
+			}
+		}
+		if got.String() != text {
+			t.Errorf("%s: %d octets of %d are not those that went in", name, got.Len(), len(text))
+		}
+		if _, err := in.readSlice('\n'); err != io.EOF || in.buf != nil {
+			t.Errorf("%s: after the end %v, memory held: %v", name, err, in.buf != nil)
+		}
+	}
+}
