@@ -69,8 +69,16 @@ func (b *buffer) WriteByte(c byte) error {
 	return b.err
 }
 
-// ReadFrom reads from r into the buffer until r ends.
+// ReadFrom reads from r until r ends: past the buffer where that is worth it and what is written to can do it.
 func (b *buffer) ReadFrom(r io.Reader) (read int64, err error) {
+	if to, ok := b.w.(io.ReaderFrom); ok {
+		if limited, ok := r.(*io.LimitedReader); ok && limited.N >= outBuffer {
+			if b.send(); b.err == nil {
+				read, b.err = to.ReadFrom(r)
+			}
+			return read, b.err
+		}
+	}
 	for b.err == nil {
 		b.borrow()
 		n, err := r.Read((*b.buf)[b.n:])

@@ -2,6 +2,7 @@ package imapproxy
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync/atomic"
 	"time"
@@ -39,14 +40,46 @@ func (c *clientConn) Read(p []byte) (int, error) {
 }
 
 func (c *clientConn) Write(p []byte) (int, error) {
+	if err := c.writeBy(); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+// spliced is how much one deadline is for, where the system moves octets by itself.
+const spliced = 256 << 10
+
+// ReadFrom writes what r has until its end. From one TCP connection to another the octets stay in the kernel.
+func (c *clientConn) ReadFrom(r io.Reader) (read int64, err error) {
+	limited, ok := r.(*io.LimitedReader)
+	tcp, plain := c.Conn.(*net.TCPConn)
+	if !ok || !plain {
+		buf := outBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+		defer outBuffers.Put(buf)
+		return io.CopyBuffer(struct{ io.Writer }{c}, struct{ io.Reader }{r}, *buf)
+	}
+	for limited.N > 0 {
+		if err := c.writeBy(); err != nil {
+			return read, err
+		}
+		part := io.LimitedReader{R: limited.R, N: min(limited.N, spliced)}
+		n, err := tcp.ReadFrom(&part)
+		read += n
+		limited.N -= n
+		if err != nil || n == 0 {
+			return read, err
+		}
+	}
+	return read, nil
+}
+
+// writeBy sets the deadline of the next write.
+func (c *clientConn) writeBy() error {
 	timeout := writeTimeout
 	if c.ending.Load() {
 		timeout = byeTimeout
 	}
-	if err := c.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(p)
+	return c.SetWriteDeadline(time.Now().Add(timeout))
 }
 
 // interrupt makes the pending read and all later ones end, and gives a pending write a last moment.

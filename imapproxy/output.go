@@ -61,7 +61,17 @@ type clientError struct{ err error }
 func (e *clientError) Error() string { return "writing to the client: " + e.err.Error() }
 func (e *clientError) Unwrap() error { return e.err }
 
-type clientWriter struct{ w io.Writer }
+type clientWriter struct{ w *buffer }
+
+// ReadFrom has the system move octets from one connection to the other where it can; it is how a mail store's connection sends a
+// literal on.
+func (c clientWriter) ReadFrom(r io.Reader) (int64, error) {
+	n, err := c.w.ReadFrom(r)
+	if err != nil {
+		return n, &clientError{err}
+	}
+	return n, nil
+}
 
 func (c clientWriter) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)

@@ -46,6 +46,15 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
+// CopyNTo writes the next n octets to w. Where w is made for it, and neither side is TLS, they stay in the kernel.
+func (c *Conn) CopyNTo(w io.Writer, n int64) (int64, error) {
+	src := io.Reader(c)
+	if tcp, ok := c.Conn.(*net.TCPConn); ok && len(c.head) == 0 && (c.in == nil || c.in.Buffered() == 0) {
+		src = tcp
+	}
+	return io.CopyN(w, src, n)
+}
+
 // writeTimeout bounds one write: a server that takes nothing for that long is gone.
 const writeTimeout = 2 * time.Minute
 
