@@ -407,3 +407,32 @@ func TestCheckLive(t *testing.T) {
 	}
 	c.ok("SELECT %s", shared(urgences, "INBOX"))
 }
+
+// TestConnectionReuse: sessions that follow one another share a login at the server, and what one had selected is not the next one's.
+func TestConnectionReuse(t *testing.T) {
+	o := startDovecot(t, dovecotNamespace, nil)
+	d := withStores(t, map[string]string{paul: "dovecot"}, func(d *daemon) string {
+		return o.mailstore("dovecot", d.withCredentials("authzid"))
+	})
+	for range 5 {
+		c := login(t, d, paul)
+		c.append("INBOX", "", message("reused", "reused", 100))
+		c.ok("SELECT INBOX")
+		c.ok("FETCH 1 BODY[]")
+		c.ok("LOGOUT")
+		c.gone(replyTimeout)
+		c = login(t, d, paul)
+		if a := c.ok("NOOP"); len(a.untagged) > 0 {
+			t.Errorf("NOOP with nothing selected: %v", a)
+		}
+		c.conn.Close() // without a word
+	}
+	log, err := os.ReadFile(filepath.Join(o.dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One for the gateway's first look, and one or two more where a session began before the last had ended.
+	if n := strings.Count(string(log), "Login: user=<"+address(paul)); n < 1 || n > 4 {
+		t.Errorf("%d logins for 10 sessions", n)
+	}
+}

@@ -188,6 +188,7 @@ func (g *Gateway) mailstores(cfg *Config) (map[string]imapproxy.MailStore, error
 		if err != nil {
 			return nil, err
 		}
+		g.onStop(server.Close)
 		g.servers[name] = server
 		stores[name] = serverStore{server}
 	}
@@ -264,6 +265,7 @@ func (l *Loaded) CheckLive(ctx context.Context) configs.Problems {
 		server, err := l.Config.server(name, slog.New(slog.DiscardHandler), func(a mail.Address) (*policy.Account, bool) { found, ok := byAddress[a]; return found, ok })
 		if err == nil {
 			err = server.Check(ctx, origin.Who{Address: mailbox})
+			server.Close()
 		}
 		if err != nil {
 			problems.Add(m.Type.Pos, "", "mail store %s: %v", name, err)

@@ -239,8 +239,9 @@ func (s *session) close() {
 		s.remove()
 	}
 	s.conn.interrupt() // a mail store's reader may be waiting for a client that takes nothing
+	s.leave()
 	for _, u := range s.ups {
-		u.close()
+		u.park()
 	}
 	if s.compressed {
 		s.p.compressed.Add(-1)
@@ -253,6 +254,29 @@ func (s *session) close() {
 		if err := s.trace(ctx, audit.Record{Action: audit.SessionEnd}); err != nil {
 			s.log.Error("tracing the end of a session", slog.Any("error", err))
 		}
+	}
+}
+
+// leaveTime is how long the end of a session waits for a mail store to let go of what is selected.
+const leaveTime = time.Second
+
+// leave deselects, where the connection can serve another session then.
+func (s *session) leave() {
+	if s.sel == nil || len(s.enabled) > 0 {
+		return
+	}
+	up := s.sel.up
+	up.mu.Lock()
+	quiet := up.lost == nil && len(up.queue) == 0
+	up.mu.Unlock()
+	if _, ok := up.conn.(parker); !ok || !quiet || up.broken || !up.caps["UNSELECT"] {
+		return
+	}
+	up.selection.Store(nil)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), leaveTime)
+	defer cancel()
+	if r, err := up.run(ctx, []byte("UNSELECT"), nil); err != nil || !r.ok() {
+		up.broken = true // it may still have something selected
 	}
 }
 
@@ -337,16 +361,21 @@ func (s *session) upstream(account *policy.Account) (*upstream, error) {
 func (s *session) closeUnused(after time.Duration) {
 	for _, u := range s.ups {
 		if (s.sel == nil || s.sel.up != u) && time.Since(u.used) > after {
-			s.forget(u)
+			s.drop(u)
+			u.park()
 		}
 	}
 }
 
 func (s *session) forget(u *upstream) {
+	s.drop(u)
+	u.close()
+}
+
+func (s *session) drop(u *upstream) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.ups[u.account.ID] == u {
 		delete(s.ups, u.account.ID)
 	}
-	s.mu.Unlock()
-	u.close()
 }

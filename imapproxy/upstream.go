@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,8 +39,9 @@ type upstream struct {
 	caps    map[string]bool
 	names   Names
 	tags    int
-	used    time.Time // when a command last needed it; the session's goroutine only
-	broken  bool      // a write has failed, which its reader may not have noticed yet; the session's goroutine only
+	used    time.Time   // when a command last needed it; the session's goroutine only
+	parking atomic.Bool // its reader is to end, and the connection to go back to its mail store
+	broken  bool        // a write has failed, which its reader may not have noticed yet; the session's goroutine only
 
 	// selection is what this connection has selected for the client; nil: nothing of what it says untagged is relayed.
 	selection atomic.Pointer[selection]
@@ -309,6 +311,38 @@ func (u *upstream) close() {
 	<-u.ended
 }
 
+// parker is a connection that can serve another session.
+type parker interface {
+	SetReadDeadline(t time.Time) error
+	Park()
+}
+
+// park gives the connection back to its mail store, if that takes it and nothing is selected, enabled or unanswered; else it closes it.
+func (u *upstream) park() {
+	p, ok := u.conn.(parker)
+	u.mu.Lock()
+	quiet := u.lost == nil && len(u.queue) == 0
+	u.mu.Unlock()
+	if !ok || !quiet || u.broken || u.selection.Load() != nil || len(u.s.enabled) > 0 {
+		u.close()
+		return
+	}
+	u.parking.Store(true)
+	p.SetReadDeadline(time.Now()) //nolint:errcheck // its reader sees it in any case
+	<-u.ended
+}
+
+// letGo closes the connection once its reader has ended, or gives it back.
+func (u *upstream) letGo(err error) {
+	if p, ok := u.conn.(parker); ok && u.parking.Load() && errors.Is(err, os.ErrDeadlineExceeded) && !u.in.Buffered() {
+		if p.SetReadDeadline(time.Time{}) == nil {
+			p.Park()
+			return
+		}
+	}
+	u.conn.Close() //nolint:errcheck // it has failed already, or is of no more use
+}
+
 // pump reads responses until the connection ends.
 func (u *upstream) pump() {
 	defer close(u.ended)
@@ -320,7 +354,7 @@ func (u *upstream) pump() {
 	close(u.change)
 	u.change = make(chan struct{})
 	u.mu.Unlock()
-	u.conn.Close() //nolint:errcheck // it has failed already
+	u.letGo(err)
 	wasSelected := u.selection.Load() != nil
 	for _, ex := range queue {
 		ex.done(nil)

@@ -2,8 +2,10 @@ package origin
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"time"
 )
@@ -25,6 +27,16 @@ type Conn struct {
 	names   Names
 	once    sync.Once
 	release func()
+
+	// For the next session that may use it.
+	store   *Store
+	mailbox Who
+	expire  *time.Timer
+}
+
+// greet makes the stream begin anew.
+func (c *Conn) greet() {
+	c.head = fmt.Appendf(nil, "* PREAUTH [CAPABILITY %s] ready\r\n", strings.Join(c.caps, " "))
 }
 
 // Names answers how the server calls folders.

@@ -225,10 +225,9 @@ func (s *Store) opened(d *dialogue) (*Conn, error) {
 			return nil, err
 		}
 	}
-	return &Conn{
-		Conn: d.conn, in: d.in, caps: d.caps, names: names,
-		head: fmt.Appendf(nil, "* PREAUTH [CAPABILITY %s] ready\r\n", strings.Join(d.caps, " ")),
-	}, nil
+	c := &Conn{Conn: d.conn, in: d.in, caps: d.caps, names: names, store: s}
+	c.greet()
+	return c, nil
 }
 
 func (d *dialogue) namespace() (Names, error) {

@@ -91,6 +91,8 @@ type Store struct {
 	log   *slog.Logger
 	hosts []*host
 	slots chan struct{} // one token a connection
+	// parked are connections that wait for a session.
+	parked parking
 
 	mu   sync.Mutex
 	caps []string // of the last connection
@@ -118,6 +120,12 @@ func New(opt Options) *Store {
 	return s
 }
 
+// Close closes the connections that wait for a session.
+func (s *Store) Close() {
+	for s.parked.evict() {
+	}
+}
+
 // Capabilities answers what the server offered after the last login, "" before the first.
 func (s *Store) Capabilities() []string {
 	s.mu.Lock()
@@ -125,8 +133,13 @@ func (s *Store) Capabilities() []string {
 	return slices.Clone(s.caps)
 }
 
-// Open connects and logs in as a mailbox.
+// Open answers a connection that is logged in as a mailbox: one that another session is done with, or a new one.
 func (s *Store) Open(ctx context.Context, who Who) (*Conn, error) {
+	if c := s.parked.take(who); c != nil {
+		c.greet()
+		c.mailbox = who
+		return c, nil
+	}
 	release, err := s.slot(ctx)
 	if err != nil {
 		return nil, err
@@ -136,7 +149,7 @@ func (s *Store) Open(ctx context.Context, who Who) (*Conn, error) {
 		release()
 		return nil, err
 	}
-	c.release = release
+	c.release, c.mailbox = release, who
 	s.mu.Lock()
 	s.caps = c.caps
 	s.mu.Unlock()
@@ -145,6 +158,12 @@ func (s *Store) Open(ctx context.Context, who Who) (*Conn, error) {
 
 // slot takes one of the connections that may be open.
 func (s *Store) slot(ctx context.Context) (release func(), err error) {
+	select {
+	case s.slots <- struct{}{}:
+		return func() { <-s.slots }, nil
+	default:
+		s.parked.evict()
+	}
 	wait := time.NewTimer(slotTimeout)
 	defer wait.Stop()
 	select {
