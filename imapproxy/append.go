@@ -136,6 +136,7 @@ func keepFlags(flags []string, rights policy.Right) []string {
 // appending is an APPEND whose message the mail store has agreed to take, or refused.
 type appending struct {
 	up       *upstream
+	ex       *exchange
 	answered chan *reply
 	refused  *reply
 }
@@ -147,7 +148,8 @@ func (s *session) startAppend(up *upstream, folder string, flags []string, date 
 		return nil, err
 	}
 	a := &appending{up: up, answered: make(chan *reply, 1)}
-	ex := &exchange{proceed: make(chan struct{}, 1), done: func(r *reply) { a.answered <- r }}
+	ex := &exchange{asks: true, proceed: make(chan struct{}, 1), done: func(r *reply) { a.answered <- r }}
+	a.ex = ex
 	if err := up.start(s.ctx, ex); err != nil {
 		return nil, err
 	}
@@ -180,5 +182,6 @@ func (a *appending) finish(ctx context.Context) (*reply, error) {
 	if err := a.up.flush(); err != nil {
 		return nil, err
 	}
+	a.up.owes(a.ex)
 	return awaitReply(ctx, a.answered)
 }

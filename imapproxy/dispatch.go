@@ -1,6 +1,7 @@
 package imapproxy
 
 import (
+	"errors"
 	"log/slog"
 	"time"
 
@@ -13,7 +14,9 @@ type command struct {
 	// pipelined commands go to the selected mail store without waiting for those before them; all others first wait until
 	// everything sent has been answered.
 	pipelined bool
-	run       func(*session, *wire.Command) error
+	// reads changes nothing, so that it can be done again when its connection to a mail store is lost.
+	reads bool
+	run   func(*session, *wire.Command) error
 }
 
 // newCommands is the table of all commands (RFC 3501, 6 and the extensions of docs/conformance.md).
@@ -30,26 +33,26 @@ func newCommands() map[string]command {
 		"ENABLE":      {in: loggedIn, run: (*session).enable},
 		"COMPRESS":    {in: loggedIn, run: (*session).compress},
 		"NAMESPACE":   {in: loggedIn, run: (*session).namespace},
-		"LIST":        {in: loggedIn, run: (*session).list},
-		"LSUB":        {in: loggedIn, run: (*session).list},
+		"LIST":        {in: loggedIn, reads: true, run: (*session).list},
+		"LSUB":        {in: loggedIn, reads: true, run: (*session).list},
 		"SUBSCRIBE":   {in: loggedIn, run: (*session).subscribe},
 		"UNSUBSCRIBE": {in: loggedIn, run: (*session).subscribe},
-		"STATUS":      {in: loggedIn, run: (*session).status},
+		"STATUS":      {in: loggedIn, reads: true, run: (*session).status},
 		"CREATE":      {in: loggedIn, run: (*session).create},
 		"DELETE":      {in: loggedIn, run: (*session).deleteFolder},
 		"RENAME":      {in: loggedIn, run: (*session).rename},
 		"APPEND":      {in: loggedIn, run: (*session).append},
-		"SELECT":      {in: loggedIn, run: (*session).selectFolder},
-		"EXAMINE":     {in: loggedIn, run: (*session).selectFolder},
+		"SELECT":      {in: loggedIn, reads: true, run: (*session).selectFolder},
+		"EXAMINE":     {in: loggedIn, reads: true, run: (*session).selectFolder},
 		"IDLE":        {in: loggedIn, run: (*session).idle},
 
-		"MYRIGHTS":     {in: loggedIn, run: (*session).myRights},
-		"GETACL":       {in: loggedIn, run: (*session).getACL},
-		"LISTRIGHTS":   {in: loggedIn, run: (*session).listRights},
+		"MYRIGHTS":     {in: loggedIn, reads: true, run: (*session).myRights},
+		"GETACL":       {in: loggedIn, reads: true, run: (*session).getACL},
+		"LISTRIGHTS":   {in: loggedIn, reads: true, run: (*session).listRights},
 		"SETACL":       {in: loggedIn, run: (*session).refuseACL},
 		"DELETEACL":    {in: loggedIn, run: (*session).refuseACL},
-		"GETQUOTA":     {in: loggedIn, run: (*session).getQuota},
-		"GETQUOTAROOT": {in: loggedIn, run: (*session).getQuotaRoot},
+		"GETQUOTA":     {in: loggedIn, reads: true, run: (*session).getQuota},
+		"GETQUOTAROOT": {in: loggedIn, reads: true, run: (*session).getQuotaRoot},
 		"SETQUOTA":     {in: loggedIn, run: (*session).refuseQuota},
 
 		"CHECK":       {in: selected, pipelined: true, run: (*session).forward},
@@ -111,7 +114,11 @@ func (s *session) dispatch(cmd *wire.Command) {
 			return
 		}
 	}
-	s.reply(cmd, c.run(s, cmd))
+	err := c.run(s, cmd)
+	if c.reads && errors.Is(err, errLost) && s.ctx.Err() == nil {
+		err = c.run(s, cmd) // on another connection: a server that was restarted meanwhile costs no command
+	}
+	s.reply(cmd, err)
 	s.closeUnused(unusedAfter)
 }
 

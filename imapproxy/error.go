@@ -54,8 +54,11 @@ func errUnavailable() *answer {
 // errAnswered is what a handler returns when the tagged line is sent elsewhere: by the mail store's reader, or already.
 var errAnswered = errors.New("answered")
 
-// errLost is why exchanges with a mail store end when its connection does, or none can be had.
-var errLost = errors.New("no connection to the mail store")
+// errLost is why exchanges with a mail store end when its connection does: another may be had. errDown is why there is none.
+var (
+	errLost = errors.New("the connection to the mail store is lost")
+	errDown = errors.New("no connection to the mail store")
+)
 
 // errStoreBye is why a connection ends that the mail store has closed in order.
 var errStoreBye = errors.New("the mail store said BYE")
@@ -83,7 +86,7 @@ func answerTo(err error) (a *answer, internal bool) {
 		return no("LIMIT", "Too many subscriptions"), false
 	case errors.Is(err, store.ErrFull):
 		return no("LIMIT", "The server's disk is full"), true
-	case errors.Is(err, errLost), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, errLost), errors.Is(err, errDown), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return errUnavailable(), true
 	default:
 		return no("SERVERBUG", "Internal error"), true

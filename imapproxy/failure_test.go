@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"balorg/mail"
 )
@@ -242,4 +243,53 @@ func TestFaultInReader(t *testing.T) {
 	c.send("f FETCH 1 FLAGS\r\n")
 	c.until("* BYE")
 	other.ok("NOOP")
+}
+
+// TestStoreStalls: a mail store that owes an answer and says nothing is given up, selected or not; one that has nothing to say is not.
+func TestStoreStalls(t *testing.T) {
+	const stall = 300 * time.Millisecond
+	var store *brittleStore
+	f := newFixture(t, func(o *Options) {
+		o.StallTimeout = stall
+		store = &brittleStore{MailStore: o.Stores["local"], conns: make(map[mail.Address][]io.Closer)}
+		o.Stores = map[string]MailStore{"local": store}
+	})
+	c := f.login(claire)
+	c.ok("SELECT INBOX")
+	c.send("i IDLE\r\n")
+	if line := c.next(); !strings.HasPrefix(line, "+") {
+		t.Fatal(line)
+	}
+	<-time.After(2 * stall)
+	c.send("DONE\r\n")
+	c.until("i OK")
+	// A message that its client takes long to send.
+	m := message("slow")
+	c.send(fmt.Sprintf("a APPEND INBOX {%d}\r\n", len(m)))
+	c.until("+")
+	<-time.After(2 * stall)
+	c.send(m + "\r\n")
+	c.until("a OK")
+	c.ok("NOOP")
+
+	deaf := func(account mail.Address, conn io.ReadWriteCloser) io.ReadWriteCloser {
+		if account != urgences {
+			return conn
+		}
+		return &deafConn{conn}
+	}
+	store.meddle(deaf)
+	c.no("STATUS Comptes/"+urgences+"/INBOX (MESSAGES)", "NO [UNAVAILABLE]")
+	c.ok("NOOP")
+	store.meddle(nil)
+	c.ok("SELECT Comptes/" + urgences + "/INBOX")
+}
+
+// deafConn takes no command.
+type deafConn struct{ io.ReadWriteCloser }
+
+func (*deafConn) Write(p []byte) (int, error) { return len(p), nil }
+
+func (d *deafConn) SetReadDeadline(t time.Time) error {
+	return d.ReadWriteCloser.(deadliner).SetReadDeadline(t)
 }

@@ -21,7 +21,7 @@ func (s *session) idle(cmd *wire.Command) error {
 	var answered chan *reply
 	if s.sel != nil && s.sel.up.caps["IDLE"] {
 		answered = make(chan *reply, 1)
-		ex = &exchange{proceed: make(chan struct{}, 1), done: func(r *reply) { answered <- r }}
+		ex = &exchange{asks: true, proceed: make(chan struct{}, 1), done: func(r *reply) { answered <- r }}
 		if err := s.sel.up.start(s.ctx, ex); err != nil {
 			return err
 		}
@@ -42,6 +42,7 @@ func (s *session) idle(cmd *wire.Command) error {
 		if err := s.sel.up.flush(); err != nil {
 			return err
 		}
+		s.sel.up.owes(ex)
 		if _, err := awaitReply(s.ctx, answered); err != nil {
 			return err
 		}

@@ -62,7 +62,7 @@ func (s *session) list(cmd *wire.Command) error {
 // mustKnow tells whether err, of the STATUS of a listed folder, fails the LIST. RFC 5819, 2: a STATUS that fails is left out; so is
 // that of a mail store that is down, whose folders are still listed.
 func (s *session) mustKnow(err error) bool {
-	return err != nil && (s.ctx.Err() != nil || !errors.Is(err, errLost))
+	return err != nil && (s.ctx.Err() != nil || !errors.Is(err, errLost) && !errors.Is(err, errDown))
 }
 
 // allFolders answers the folders of all accounts under the client's names.
@@ -148,6 +148,9 @@ func isSpecialUse(attr string) bool {
 // foldersOf asks the mail store of an account for its folders, or takes its last answer when it cannot be reached.
 func (s *session) foldersOf(account *policy.Account) ([]folder, error) {
 	folders, err := s.askFolders(account)
+	if errors.Is(err, errLost) && s.ctx.Err() == nil {
+		folders, err = s.askFolders(account) // on another connection
+	}
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
 	if err == nil {

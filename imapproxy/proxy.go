@@ -94,6 +94,7 @@ type Options struct {
 	MaxMessage    int64         // octets of a message that may be appended; 0 means 100 MB
 	MaxCompressed int           // sessions that may use COMPRESS at a time, since each costs memory; 0 means 200
 	IdleTimeout   time.Duration // 0 means 30 minutes
+	StallTimeout  time.Duration // how long a mail store may owe an answer and say nothing; 0 means 3 minutes
 	InsecureLogin bool          // allow log-in before TLS
 }
 
@@ -133,6 +134,9 @@ func New(opt Options) *Proxy {
 	}
 	if opt.IdleTimeout == 0 {
 		opt.IdleTimeout = defaultIdle
+	}
+	if opt.StallTimeout == 0 {
+		opt.StallTimeout = defaultStall
 	}
 	return &Proxy{
 		opt: opt, log: opt.Logger, commands: newCommands(), metrics: newMetrics(opt.Metrics),

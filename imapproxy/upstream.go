@@ -56,6 +56,9 @@ type upstream struct {
 // exchange is one command sent to a mail store.
 type exchange struct {
 	tag string
+	// asks says that behind its "+" the mail store cannot answer before more has come: the DONE of an IDLE, the message of an APPEND.
+	// waits says that it is so now; under upstream.mu.
+	asks, waits bool
 	// data is offered each untagged response while the exchange is the oldest unanswered one, and answers whether it took
 	// it. It runs in pump.
 	data func(*wire.ResponseReader, *wire.Response) (took bool, err error)
@@ -83,14 +86,14 @@ func openUpstream(ctx context.Context, s *session, account *policy.Account) (*up
 	defer cancel()
 	conn, err := ms.Open(ctx, Who{Account: account.ID, Address: account.Address, Person: s.person.ID, Quota: account.Quota, Client: s.client})
 	if err != nil {
-		return nil, fmt.Errorf("%w: opening the mail store of %s: %w", errLost, account.Address, err)
+		return nil, fmt.Errorf("%w: opening the mail store of %s: %w", errDown, account.Address, err)
 	}
 	u := &upstream{
 		s: s, account: account, conn: conn, used: time.Now(),
-		in:     wire.NewResponseReader(conn),
 		out:    newBuffer(conn),
 		change: make(chan struct{}), ended: make(chan struct{}),
 	}
+	u.in = wire.NewResponseReader(u.watch())
 	if n, ok := conn.(named); ok {
 		u.names = n.Names()
 	}
@@ -99,7 +102,7 @@ func openUpstream(ctx context.Context, s *session, account *policy.Account) (*up
 	stop()
 	if err != nil {
 		conn.Close() //nolint:errcheck // the first error counts
-		return nil, fmt.Errorf("%w: greeting of the mail store of %s: %w", errLost, account.Address, err)
+		return nil, fmt.Errorf("%w: greeting of the mail store of %s: %w", errDown, account.Address, err)
 	}
 	go u.pump()
 	return u, nil
@@ -168,6 +171,9 @@ func (u *upstream) start(ctx context.Context, ex *exchange) error {
 	u.tags++
 	ex.tag = "p" + strconv.Itoa(u.tags)
 	u.queue = append(u.queue, ex)
+	if len(u.queue) == 1 { // its reader waits without a bound
+		u.boundLocked(0)
+	}
 	u.mu.Unlock()
 	u.out.WriteString(ex.tag) //nolint:errcheck // the buffer keeps the error for flush
 	u.out.WriteByte(' ')      //nolint:errcheck // as above
@@ -327,8 +333,10 @@ func (u *upstream) park() {
 		u.close()
 		return
 	}
-	u.parking.Store(true)
+	u.mu.Lock()
+	u.parking.Store(true)         // from here on nobody else sets a deadline
 	p.SetReadDeadline(time.Now()) //nolint:errcheck // its reader sees it in any case
+	u.mu.Unlock()
 	<-u.ended
 }
 
@@ -453,6 +461,9 @@ func (u *upstream) oldest() *exchange {
 
 func (u *upstream) proceed() {
 	if ex := u.oldest(); ex != nil && ex.proceed != nil {
+		u.mu.Lock()
+		ex.waits = ex.asks
+		u.mu.Unlock()
 		select {
 		case ex.proceed <- struct{}{}:
 		default: // a second "+" means nothing
