@@ -18,8 +18,9 @@ import (
 // The model: what a person with a pencil would write down of two folders.
 type (
 	modelMessage struct {
-		flags string // in the order AppendFlags writes them
-		text  string
+		flags  string // in the order AppendFlags writes them
+		text   string
+		modseq uint64
 	}
 	modelFolder struct {
 		messages map[uint32]modelMessage
@@ -87,7 +88,14 @@ func (m *model) append(*rapid.T) {
 	text := fmt.Sprintf("Subject: %d\r\n\r\n", m.text)
 	p, err := m.a.Append(m.f.t.Context(), name, strings.NewReader(text), set, time.Unix(1, 0))
 	m.check(err)
-	m.put(name, p.UID, modelMessage{setWords(set), text})
+	m.put(name, p.UID, modelMessage{setWords(set), text, p.ModSeq})
+}
+
+// highest is the folder's modification sequence: that of what the last command changed there.
+func (m *model) highest(name string) uint64 {
+	s, err := m.a.Status(m.f.t.Context(), name)
+	m.check(err)
+	return s.HighestModSeq
 }
 
 func (m *model) put(name string, uid uint32, msg modelMessage) {
@@ -141,11 +149,50 @@ func (v *modelView) draw(m *model) []uint32 {
 
 func (m *model) store(*rapid.T) {
 	v := m.view()
-	uids, set := v.draw(m), m.drawFlags()
-	op := rapid.SampledFrom([]mailbox.FlagOp{mailbox.AddFlags, mailbox.RemoveFlags, mailbox.ReplaceFlags}).Draw(m.t, "op")
+	uids, set, op := v.draw(m), m.drawFlags(), m.drawOp()
 	changed, err := v.StoreFlags(m.f.t.Context(), uids, op, set)
 	m.check(err)
+	m.stored(v, uids, op, set, changed)
+}
+
+func (m *model) drawOp() mailbox.FlagOp {
+	return rapid.SampledFrom([]mailbox.FlagOp{mailbox.AddFlags, mailbox.RemoveFlags, mailbox.ReplaceFlags}).Draw(m.t, "op")
+}
+
+// storeUnchanged is a STORE on what has not changed since 0, some message's sequence, or one beside it.
+func (m *model) storeUnchanged(*rapid.T) {
+	v := m.view()
+	uids, set, op, f := v.draw(m), m.drawFlags(), m.drawOp(), m.folders[v.folder]
+	since := uint64(0)
+	if rapid.IntRange(0, 3).Draw(m.t, "not zero") > 0 {
+		msg := f.messages[rapid.SampledFrom(uids).Draw(m.t, "since")]
+		since = msg.modseq + uint64(rapid.IntRange(0, 1).Draw(m.t, "after"))
+	}
+	changed, modified, err := v.StoreUnchanged(m.f.t.Context(), uids, op, set, since)
+	m.check(err)
+	var pass, want []uint32
+	for _, uid := range uids {
+		msg, ok := f.messages[uid]
+		has := slices.ContainsFunc(set.Keywords, func(k string) bool { return slices.Contains(strings.Fields(msg.flags), k) })
+		absent := since == 0 && op != mailbox.ReplaceFlags && set.System == 0 && len(set.Keywords) > 0 && !has
+		switch {
+		case !ok:
+		case msg.modseq <= since || absent:
+			pass = append(pass, uid)
+		default:
+			want = append(want, uid)
+		}
+	}
+	if !slices.Equal(want, modified) {
+		m.t.Fatalf("store on what has not changed since %d: modified are %v, want %v", since, modified, want)
+	}
+	m.stored(v, pass, op, set, changed)
+}
+
+// stored has the model do what a STORE on these messages does, and holds what changed against it.
+func (m *model) stored(v *modelView, uids []uint32, op mailbox.FlagOp, set mailbox.FlagSet, changed []uint32) {
 	f, arg := m.folders[v.folder], strings.Fields(setWords(set))
+	modseq := m.highest(v.folder)
 	var want []uint32
 	for _, uid := range uids {
 		msg, ok := f.messages[uid]
@@ -163,7 +210,7 @@ func (m *model) store(*rapid.T) {
 		}
 		if next := strings.Join(have, " "); next != msg.flags {
 			want = append(want, uid)
-			f.messages[uid] = modelMessage{next, msg.text}
+			f.messages[uid] = modelMessage{next, msg.text, modseq}
 		}
 	}
 	if !slices.Equal(want, changed) {
@@ -214,8 +261,11 @@ func (m *model) transfer(move bool) {
 	if !slices.Equal(want, c.Source) {
 		m.t.Fatalf("transferred %v, want %v", c.Source, want)
 	}
+	modseq := m.highest(to)
 	for i, uid := range c.Source {
-		m.put(to, c.Target[i], from.messages[uid])
+		msg := from.messages[uid]
+		msg.modseq = modseq
+		m.put(to, c.Target[i], msg)
 		if move {
 			delete(from.messages, uid)
 		}
@@ -311,8 +361,12 @@ func (m *model) compare(*rapid.T) {
 	}
 	for _, v := range m.views {
 		for i := range v.uids {
-			if _, ok := v.Message(uint32(i + 1)); !ok {
+			meta, ok := v.Message(uint32(i + 1))
+			if !ok {
 				m.t.Fatalf("message %d of %d is not answered", i+1, len(v.uids))
+			}
+			if msg, ok := m.folders[v.folder].messages[meta.UID]; ok && msg.modseq != meta.ModSeq {
+				m.t.Fatalf("UID %d has the modification sequence %d, want %d", meta.UID, meta.ModSeq, msg.modseq)
 			}
 		}
 	}
@@ -331,7 +385,7 @@ func TestModel(t *testing.T) {
 			m.folders[name] = &modelFolder{messages: map[uint32]modelMessage{}, used: map[uint32]bool{}, uidNext: 1}
 		}
 		rt.Repeat(map[string]func(*rapid.T){
-			"append": m.append, "append again": m.append, "open": m.open, "close": m.close, "store": m.store, "expunge": m.expunge,
+			"append": m.append, "append again": m.append, "open": m.open, "close": m.close, "store": m.store, "store unchanged": m.storeUnchanged, "expunge": m.expunge,
 			"copy": m.copy, "move": m.move, "sync": m.sync, "reopen": m.reopen, "": m.compare,
 		})
 		for _, v := range m.views {

@@ -144,6 +144,9 @@ func (v *View) Folder() Folder {
 	return f
 }
 
+// ModSeq is the modification sequence up to which the session has been told of changes, but for expunges.
+func (v *View) ModSeq() uint64 { return v.modseq }
+
 // ReadOnly tells whether the view may change the folder.
 func (v *View) ReadOnly() bool { return v.readOnly }
 
