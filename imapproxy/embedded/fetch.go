@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -62,12 +63,13 @@ func (s *session) newFetcher(items []wire.FetchItem, byUID bool) (*fetcher, erro
 	}
 	for _, item := range items {
 		switch item.Kind {
-		case wire.ItemModSeq, wire.ItemBinary, wire.ItemBinarySize:
-			return nil, bad("Unknown item")
+		case wire.ItemUID, wire.ItemFlags, wire.ItemInternalDate, wire.ItemSize:
 		case wire.ItemEnvelope, wire.ItemBody, wire.ItemBodyStructure:
 			f.want |= mailbox.WantStructure
 		case wire.ItemSection, wire.ItemRFC822, wire.ItemRFC822Text, wire.ItemRFC822Header:
 			f.want |= wanted(item)
+		default: // of an extension that is not offered
+			return nil, bad("Unknown item")
 		}
 		f.setsSeen = f.setsSeen || item.SetsSeen() && !s.view.ReadOnly()
 		f.add(item)
@@ -200,10 +202,15 @@ func (f *fetcher) item(b []byte, i int, item wire.FetchItem, m *mailbox.Meta, sr
 		return append(b, src.detail.Body...), nil
 	case wire.ItemBodyStructure:
 		return append(b, src.detail.BodyStructure...), nil
-	default:
+	case wire.ItemSection, wire.ItemRFC822, wire.ItemRFC822Text, wire.ItemRFC822Header:
 		return src.section(b, item, m.Size)
+	default:
+		return nil, fmt.Errorf("item %s: %w", f.names[i], errUnknownItem)
 	}
 }
+
+// errUnknownItem is a fault of the program: newFetcher refuses what item does not know.
+var errUnknownItem = errors.New("not known to this server")
 
 // source is where the octets of one message come from.
 type source struct {

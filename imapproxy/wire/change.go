@@ -236,8 +236,8 @@ func ParseStatus(args []byte) (s Status, err error) {
 	return s, p.End()
 }
 
-// statusNames are the items of STATUS (RFC 9051, 6.3.11; RFC 7162; RFC 7889).
-const statusNames = " MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE HIGHESTMODSEQ APPENDLIMIT "
+// statusNames are the items of STATUS (RFC 9051, 6.3.11; RFC 7162; RFC 7889; RFC 8474).
+const statusNames = " MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE HIGHESTMODSEQ APPENDLIMIT MAILBOXID "
 
 func (p *Parser) statusItems() (items []string, err error) {
 	err = p.List(func() error {

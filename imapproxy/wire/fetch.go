@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -25,6 +26,9 @@ const (
 	ItemInternalDate
 	ItemSize // RFC822.SIZE
 	ItemModSeq
+	ItemSaveDate // RFC 8514
+	ItemEmailID  // RFC 8474
+	ItemThreadID
 	ItemEnvelope
 	ItemBody          // BODY without a section
 	ItemBodyStructure // BODYSTRUCTURE
@@ -34,6 +38,7 @@ const (
 	ItemRFC822
 	ItemRFC822Header
 	ItemRFC822Text
+	ItemPreview // RFC 8970
 )
 
 // SectionPart is the word that ends a section.
@@ -58,6 +63,7 @@ type FetchItem struct {
 	Part   SectionPart
 	Fields []string // of HEADER.FIELDS and HEADER.FIELDS.NOT
 	Peek   bool     // \Seen stays as it is
+	Lazy   bool     // of PREVIEW: only what the mail store has at hand
 	// Partial asks for at most Count octets from Offset on.
 	Partial       bool
 	Offset, Count int64
@@ -67,7 +73,8 @@ var simpleItems = map[string]FetchItem{
 	"UID": {Kind: ItemUID}, "FLAGS": {Kind: ItemFlags}, "INTERNALDATE": {Kind: ItemInternalDate}, "RFC822.SIZE": {Kind: ItemSize},
 	"MODSEQ": {Kind: ItemModSeq}, "ENVELOPE": {Kind: ItemEnvelope}, "BODY": {Kind: ItemBody}, "BODYSTRUCTURE": {Kind: ItemBodyStructure},
 	"RFC822": {Kind: ItemRFC822}, "RFC822.HEADER": {Kind: ItemRFC822Header, Part: SectionHeader, Peek: true},
-	"RFC822.TEXT": {Kind: ItemRFC822Text, Part: SectionText},
+	"RFC822.TEXT": {Kind: ItemRFC822Text, Part: SectionText}, "SAVEDATE": {Kind: ItemSaveDate}, "PREVIEW": {Kind: ItemPreview},
+	"EMAILID": {Kind: ItemEmailID}, "THREADID": {Kind: ItemThreadID},
 }
 
 var sectionItems = map[string]FetchItem{
@@ -146,8 +153,18 @@ func (p *Parser) fetchItem(f *Fetch, alone bool) error {
 	if !ok {
 		return syntax("Unknown item")
 	}
+	item.Lazy = item.Kind == ItemPreview && p.takeFold(" (LAZY)")
 	f.Items = append(f.Items, item)
 	return nil
+}
+
+// takeFold reads text if it comes next, in any case. The parentheses of a PREVIEW are told by it from those of a command's modifiers.
+func (p *Parser) takeFold(text string) bool {
+	if len(p.b) < len(text) || !strings.EqualFold(string(p.b[:len(text)]), text) {
+		return false
+	}
+	p.b = p.b[len(text):]
+	return true
 }
 
 // section reads "[1.2.HEADER]<0.100>".
@@ -277,7 +294,7 @@ func (f Fetch) ReadsContent() bool {
 
 func (i FetchItem) readsBody() bool {
 	switch i.Kind {
-	case ItemRFC822, ItemRFC822Text, ItemBinary:
+	case ItemRFC822, ItemRFC822Text, ItemBinary, ItemPreview:
 		return true
 	case ItemSection:
 		return i.Part == SectionAll || i.Part == SectionText
@@ -293,6 +310,11 @@ func (f Fetch) ReadsHeader() bool {
 		}
 	}
 	return false
+}
+
+// UsesCondStore tells whether the command makes its client one that is told modification sequences (RFC 7162, 3.1).
+func (f Fetch) UsesCondStore() bool {
+	return f.ChangedSince != 0 || slices.ContainsFunc(f.Items, func(i FetchItem) bool { return i.Kind == ItemModSeq })
 }
 
 // SetsSeen tells whether the command sets \Seen.

@@ -339,7 +339,7 @@ func FuzzParsers(f *testing.F) {
 	for _, s := range []string{
 		"1:*,4 (UID BODY.PEEK[1.HEADER.FIELDS (a {1}\r\nb)]<1.2>)", `1 +FLAGS.SILENT (\Seen)`, "1 INBOX", `INBOX (\Seen) " 1-Feb-2026 10:00:00 +0100"`,
 		"INBOX (MESSAGES)", "x (QRESYNC (1 2))", `RETURN (ALL) CHARSET UTF-8 OR NOT SEEN (FROM "a" SINCE 1-Feb-2026) HEADER x {1+}` + "\r\ny",
-		`(SUBSCRIBED) "" (a % "*") RETURN (STATUS (SIZE))`, "$", "", "(((((", `"`, "{5}\r\n",
+		`(SUBSCRIBED) "" (a % "*") RETURN (STATUS (SIZE))`, "$", "", "(((((", `"`, "{5}\r\n", "1 (PREVIEW (LAZY) MODSEQ) (CHANGEDSINCE 5)", `MODSEQ "/flags/\\draft" all 5`,
 	} {
 		f.Add([]byte(s))
 	}

@@ -297,13 +297,29 @@ func CutLiteral(args []byte) (head []byte, size int64, rest []byte, ok bool) {
 	return args[:open], size, args[eol+2:], true
 }
 
-// OnlyUID answers the UID of a FETCH response that holds it and nothing else: "(UID 7)".
+// OnlyUID answers the UID of a FETCH response that holds it and nothing else but a modification sequence, which a mail store adds for
+// some clients: "(UID 7)", "(UID 7 MODSEQ (12))".
 func OnlyUID(rest []byte) (uid uint32, ok bool) {
-	if len(rest) < len("(UID 1)") || !equalFold(rest[:5], "(UID ") || rest[len(rest)-1] != ')' {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(string(rest[5:len(rest)-1]), 10, 32)
-	return uint32(n), err == nil && n > 0
+	p := NewParser(rest)
+	err := p.List(func() error {
+		name, err := p.Word()
+		if err != nil {
+			return err
+		}
+		if err := p.SP(); err != nil {
+			return err
+		}
+		switch name {
+		case "UID":
+			uid, err = p.Number()
+		case "MODSEQ":
+			err = p.List(func() error { _, err := p.Number64(); return err })
+		default:
+			err = syntax("Another item")
+		}
+		return err
+	})
+	return uid, err == nil && uid > 0 && p.End() == nil
 }
 
 // AppendNumbers appends the numbers that stand in a line such as "* SEARCH 2 84 882" to list; other words are passed over.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -291,8 +292,8 @@ func (p *searchParser) modSeq() (SearchKey, error) {
 		if err := p.SP(); err != nil {
 			return SearchKey{}, err
 		}
-		if _, err := p.Atom(); err != nil {
-			return SearchKey{}, err
+		if word, err := p.Word(); err != nil || word != "ALL" && word != "PRIV" && word != "SHARED" {
+			return SearchKey{}, syntax("An entry is priv, shared or all")
 		}
 		if err := p.SP(); err != nil {
 			return SearchKey{}, err
@@ -300,4 +301,32 @@ func (p *searchParser) modSeq() (SearchKey, error) {
 	}
 	n, err := p.Number64()
 	return SearchKey{Op: SearchModSeq, Number: n}, err
+}
+
+// UsesModSeq tells whether the key or one within it is MODSEQ.
+func (k *SearchKey) UsesModSeq() bool {
+	return k.Op == SearchModSeq || slices.ContainsFunc(k.Keys, func(k SearchKey) bool { return k.UsesModSeq() })
+}
+
+// NamesModSeq tells whether the arguments of SEARCH, SORT or THREAD hold the key MODSEQ. Those of a SEARCH that we understand are looked at as
+// such; in others, which a mail store may understand, the word outside of strings is taken for it.
+func NamesModSeq(args []byte) bool {
+	if s, err := ParseSearch(args); err == nil {
+		return s.Key.UsesModSeq()
+	}
+	for p := NewParser(args); len(p.b) > 0; {
+		switch c := p.Peek(); {
+		case c == '"' || c == '{':
+			if _, err := p.String(); err != nil {
+				return false
+			}
+		case isAtomChar(c):
+			if word, _ := p.Word(); word == "MODSEQ" {
+				return true
+			}
+		default:
+			p.Take(c)
+		}
+	}
+	return false
 }
