@@ -61,12 +61,17 @@ func (s *session) identify(cmd *wire.Command) error {
 	return nil
 }
 
-// enable answers ENABLE (RFC 5161): nothing that is offered has to be switched on.
+// enable answers ENABLE (RFC 5161); of what is offered only CONDSTORE has to be switched on.
 func (s *session) enable(cmd *wire.Command) error {
 	p := wire.NewParser(cmd.Args)
+	enabled := ""
 	for {
-		if _, err := p.Atom(); err != nil {
+		word, err := p.Word()
+		if err != nil {
 			return err
+		}
+		if word == "CONDSTORE" {
+			enabled = " CONDSTORE"
 		}
 		if !p.Take(' ') {
 			break
@@ -75,7 +80,10 @@ func (s *session) enable(cmd *wire.Command) error {
 	if err := p.End(); err != nil {
 		return err
 	}
-	s.printf("* ENABLED\r\n")
+	s.printf("* ENABLED%s\r\n", enabled)
+	if enabled != "" {
+		s.useCondStore()
+	}
 	return nil
 }
 

@@ -56,7 +56,7 @@ type Server struct {
 }
 
 // capabilities is what the server does, but for APPENDLIMIT. XCOPYTO is between the proxy and us (session.copyAcross).
-const capabilities = "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE LIST-EXTENDED LIST-STATUS SPECIAL-USE STATUS=SIZE ESEARCH QUOTA XCOPYTO"
+const capabilities = "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE LIST-EXTENDED LIST-STATUS SPECIAL-USE STATUS=SIZE ESEARCH CONDSTORE QUOTA XCOPYTO"
 
 // New answers a server of the mailboxes in boxes.
 func New(boxes *mailbox.Store, opt Options) *Server {

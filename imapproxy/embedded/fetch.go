@@ -36,12 +36,18 @@ func (s *session) fetch(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
-	if f.ChangedSince != 0 || f.Vanished {
+	if f.Vanished {
 		return bad("Unknown FETCH modifier")
+	}
+	if f.UsesCondStore() {
+		s.useCondStore()
 	}
 	seqs, err := s.resolve(f.Set, isUID(cmd))
 	if err != nil {
 		return err
+	}
+	if f.ChangedSince > 0 {
+		seqs = s.changedSince(seqs, f.ChangedSince)
 	}
 	fetcher, err := s.newFetcher(f.Items, isUID(cmd))
 	if err != nil {
@@ -58,12 +64,19 @@ func (s *session) fetch(cmd *wire.Command) error {
 
 func (s *session) newFetcher(items []wire.FetchItem, byUID bool) (*fetcher, error) {
 	f := &fetcher{session: s, keywords: s.view.Keywords()}
-	if byUID && !slices.ContainsFunc(items, func(i wire.FetchItem) bool { return i.Kind == wire.ItemUID }) {
-		f.add(wire.FetchItem{Kind: wire.ItemUID}) // RFC 3501, 6.4.8
+	f.setsSeen = !s.view.ReadOnly() && slices.ContainsFunc(items, wire.FetchItem.SetsSeen)
+	lacks := func(kind wire.ItemKind) bool {
+		return !slices.ContainsFunc(items, func(i wire.FetchItem) bool { return i.Kind == kind })
+	}
+	if (byUID || s.condStore && f.setsSeen) && lacks(wire.ItemUID) {
+		f.add(wire.FetchItem{Kind: wire.ItemUID}) // RFC 3501, 6.4.8; RFC 7162, 3.2.4
+	}
+	if s.condStore && lacks(wire.ItemModSeq) {
+		f.add(wire.FetchItem{Kind: wire.ItemModSeq}) // RFC 7162, 3.1
 	}
 	for _, item := range items {
 		switch item.Kind {
-		case wire.ItemUID, wire.ItemFlags, wire.ItemInternalDate, wire.ItemSize:
+		case wire.ItemUID, wire.ItemFlags, wire.ItemInternalDate, wire.ItemSize, wire.ItemModSeq:
 		case wire.ItemEnvelope, wire.ItemBody, wire.ItemBodyStructure:
 			f.want |= mailbox.WantStructure
 		case wire.ItemSection, wire.ItemRFC822, wire.ItemRFC822Text, wire.ItemRFC822Header:
@@ -71,7 +84,6 @@ func (s *session) newFetcher(items []wire.FetchItem, byUID bool) (*fetcher, erro
 		default: // of an extension that is not offered
 			return nil, bad("Unknown item")
 		}
-		f.setsSeen = f.setsSeen || item.SetsSeen() && !s.view.ReadOnly()
 		f.add(item)
 	}
 	return f, nil
@@ -196,6 +208,8 @@ func (f *fetcher) item(b []byte, i int, item wire.FetchItem, m *mailbox.Meta, sr
 		return wire.AppendDateTime(b, m.Date), nil
 	case wire.ItemSize:
 		return strconv.AppendInt(b, m.Size, 10), nil
+	case wire.ItemModSeq:
+		return appendModSeq(b, m), nil
 	case wire.ItemEnvelope:
 		return append(b, src.detail.Envelope...), nil
 	case wire.ItemBody:

@@ -128,6 +128,9 @@ func (s *session) status(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := s.useStatus(st.Items); err != nil {
+		return err
+	}
 	f, err := s.account.Status(s.ctx, name)
 	if err != nil {
 		return err
@@ -136,6 +139,19 @@ func (s *session) status(cmd *wire.Command) error {
 		return mailbox.ErrNoSelect
 	}
 	return s.tellStatus(st.Mailbox, f, st.Items)
+}
+
+// useStatus checks the items that are asked for, before anything is told, and notes what they say of the client.
+func (s *session) useStatus(items []string) error {
+	for _, item := range items {
+		switch item {
+		case "HIGHESTMODSEQ":
+			s.useCondStore()
+		case "MAILBOXID": // RFC 8474 is not offered
+			return bad("Unknown STATUS item")
+		}
+	}
+	return nil
 }
 
 // tellStatus writes the STATUS response of a folder.
@@ -162,6 +178,8 @@ func (s *session) tellStatus(wireName string, f mailbox.Folder, items []string) 
 			b = strconv.AppendUint(b, uint64(f.Deleted), 10)
 		case "SIZE":
 			b = strconv.AppendInt(b, f.Size, 10)
+		case "HIGHESTMODSEQ":
+			b = strconv.AppendUint(b, f.HighestModSeq, 10)
 		case "APPENDLIMIT": // RFC 7889
 			b = s.appendLimit(b)
 		default:
@@ -185,8 +203,8 @@ func (s *session) list(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
-	if strings.Contains(strings.Join(l.ReturnStatus, " "), "HIGHESTMODSEQ") {
-		return bad("Unknown STATUS item")
+	if err := s.useStatus(l.ReturnStatus); err != nil {
+		return err
 	}
 	folders, err := s.account.Folders(s.ctx)
 	if err != nil {

@@ -17,7 +17,8 @@ var commandSeeds = []string{
 	"SELECT INBOX", "EXAMINE INBOX", "APPEND INBOX (\\Seen) {3+}\r\na\r\n", "IDLE\r\nDONE", "GETQUOTA \"\"", "GETQUOTAROOT INBOX", "SETQUOTA \"\" ()",
 	"CHECK", "CLOSE", "UNSELECT", "EXPUNGE", "UID EXPUNGE 1:*", "FETCH 1:* ALL", "FETCH 1 (BODY[2.1.MIME]<3.5> RFC822.TEXT BODYSTRUCTURE)",
 	"UID FETCH 1:* BODY.PEEK[HEADER.FIELDS (A \"b c\")]", "STORE 1 +FLAGS (\\Deleted x)", "UID STORE * FLAGS.SILENT ()", "SEARCH NOT (OR SEEN TEXT {1+}\r\na)",
-	"UID SEARCH RETURN (MIN) CHARSET UTF-8 BODY \xc3\xa9", "COPY 1:2 Archives", "UID MOVE 2 INBOX", "FETCH 4294967295:1 UID", "UID FETCH *:* UID", "",
+	"UID SEARCH RETURN (MIN) CHARSET UTF-8 BODY \xc3\xa9", "COPY 1:2 Archives", "UID MOVE 2 INBOX", "ENABLE CONDSTORE", "SELECT INBOX (CONDSTORE)",
+	"FETCH 1:* (MODSEQ) (CHANGEDSINCE 2)", "UID STORE 1:* (UNCHANGEDSINCE 2) +FLAGS.SILENT (a)", "SEARCH RETURN (MAX) MODSEQ 2", "STATUS INBOX (HIGHESTMODSEQ)", "FETCH 4294967295:1 UID", "UID FETCH *:* UID", "",
 	"FETCH 1 BODY[" + strings.Repeat("1.", 99) + "1]", "SEARCH " + strings.Repeat("NOT ", 500) + "ALL", "SEARCH " + strings.Repeat("(", 90) + "ALL" + strings.Repeat(")", 90),
 }
 
@@ -104,21 +105,25 @@ func TestAwkward(t *testing.T) {
 		{"FETCH 1 (THREADID)", "BAD"},
 		{"STATUS INBOX (MAILBOXID)", "BAD"},
 		{"LIST \"\" INBOX RETURN (STATUS (MAILBOXID))", "BAD"},
-		{"FETCH 1 (UID) (CHANGEDSINCE 1)", "BAD"},
+		{"FETCH 1 (UID) (CHANGEDSINCE 0)", "BAD"},
+		{"FETCH 1 (UID) (CHANGEDSINCE 9223372036854775808)", "BAD"},
+		{"UID FETCH 1 (UID) (CHANGEDSINCE 1 VANISHED)", "BAD"},
 		{"STORE 1 +FLAGS \\Seen \\Flagged", "OK"},
 		{"STORE 1 +FLAGS (\\Recent)", "OK"},
 		{"STORE 1 +FLAGS (\\*)", "BAD"},
 		{"STORE 1 +FLAGS (\\Nope)", "BAD"},
 		{"STORE 1 FLAGS ()", "OK"},
 		{"STORE 1 FLAGS", "BAD"},
-		{"STORE 1 (UNCHANGEDSINCE 1) FLAGS ()", "BAD"},
+		{"STORE 1 (UNCHANGEDSINCE) FLAGS ()", "BAD"},
+		{"STORE 1 (UNCHANGEDSINCE 1) FLAGS (\\*)", "BAD"},
 		{"STORE 2 FLAGS ()", "BAD"},
 		{"UID STORE 2 FLAGS ()", "OK"},
 		{"UID", "BAD"},
 		{"UID NOOP", "BAD"},
 		{"UID UID FETCH 1 UID", "BAD"},
 		{"SELECT", "BAD"},
-		{"SELECT INBOX (CONDSTORE)", "BAD"},
+		{"SELECT INBOX (QRESYNC (1 1))", "BAD"},
+		{"SELECT INBOX (CONDSTORE", "BAD"},
 	} {
 		got := c.do("%s", tt.command)
 		if last := got[len(got)-1]; !strings.HasPrefix(last, tt.want+" ") {

@@ -17,6 +17,10 @@ func (s *session) search(cmd *wire.Command) error {
 	if sr.Save || usesSaved(&sr.Key) {
 		return bad("No search result is saved here")
 	}
+	tellsModSeq := sr.Key.UsesModSeq()
+	if tellsModSeq {
+		s.useCondStore()
+	}
 	c, err := s.compile(&sr.Key)
 	if err != nil {
 		return err
@@ -25,11 +29,15 @@ func (s *session) search(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
+	modseq := uint64(0)
+	if tellsModSeq && len(found) > 0 {
+		modseq = s.sequenceOf(&sr, found)
+	}
 	if isUID(cmd) {
 		found = s.uids(found)
 	}
 	if sr.Extended {
-		s.tellExtended(cmd, &sr, found)
+		s.tellExtended(cmd, &sr, found, modseq)
 		return nil
 	}
 	b := append(s.line[:0], "* SEARCH"...)
@@ -40,8 +48,26 @@ func (s *session) search(cmd *wire.Command) error {
 			b = b[:0]
 		}
 	}
+	if modseq > 0 {
+		b = append(strconv.AppendUint(append(b, " (MODSEQ "...), modseq, 10), ')')
+	}
 	s.send(append(b, "\r\n"...))
 	return nil
+}
+
+// sequenceOf answers the highest modification sequence of the messages that an answer tells of: of all that were found, but where only
+// the first or last is told (RFC 4731, 3.2).
+func (s *session) sequenceOf(sr *wire.Search, found []uint32) uint64 {
+	first, last := found[0], found[len(found)-1]
+	switch {
+	case !sr.Extended || sr.All || sr.Count:
+		return s.highestOf(found...)
+	case sr.Min && sr.Max:
+		return s.highestOf(first, last)
+	case sr.Min:
+		return s.highestOf(first)
+	}
+	return s.highestOf(last)
 }
 
 func usesSaved(k *wire.SearchKey) bool {
@@ -49,7 +75,7 @@ func usesSaved(k *wire.SearchKey) bool {
 }
 
 // tellExtended writes the ESEARCH response; without results MIN, MAX and ALL are left out (RFC 4731, 3.1).
-func (s *session) tellExtended(cmd *wire.Command, sr *wire.Search, found []uint32) {
+func (s *session) tellExtended(cmd *wire.Command, sr *wire.Search, found []uint32, modseq uint64) {
 	b := append(s.line[:0], "* ESEARCH (TAG "...)
 	b = append(wire.AppendString(b, cmd.Tag), ')')
 	if isUID(cmd) {
@@ -66,6 +92,9 @@ func (s *session) tellExtended(cmd *wire.Command, sr *wire.Search, found []uint3
 	}
 	if len(found) > 0 && sr.All {
 		b = append(append(b, " ALL "...), wire.FormatNumbers(found)...)
+	}
+	if modseq > 0 {
+		b = strconv.AppendUint(append(b, " MODSEQ "...), modseq, 10)
 	}
 	s.send(append(b, "\r\n"...))
 }

@@ -83,7 +83,7 @@ func TestSearch(t *testing.T) {
 		step{"SEARCH RETURN () UNSEEN", []string{"* ESEARCH…", "OK…"}},
 		step{"SEARCH BOGUS", []string{"BAD …"}},
 		step{"SEARCH $", []string{"BAD …"}},
-		step{"SEARCH MODSEQ 1", []string{"BAD …"}},
+		step{"SEARCH OLDER 1", []string{"BAD …"}},
 	)
 }
 

@@ -42,7 +42,7 @@ func (c *compiled) key(k *wire.SearchKey) (func(*candidate) verdict, error) {
 		return c.flag(k.Text), nil
 	case wire.SearchHeader, wire.SearchBody, wire.SearchText, wire.SearchSentBefore, wire.SearchSentOn, wire.SearchSentSince:
 		return c.reading(k), nil
-	case wire.SearchModSeq, wire.SearchOlder, wire.SearchYounger:
+	case wire.SearchOlder, wire.SearchYounger:
 		return nil, bad("Unknown search key")
 	}
 	return c.plain(k), nil
@@ -63,6 +63,8 @@ func (c *compiled) plain(k *wire.SearchKey) func(*candidate) verdict {
 		test = func(m *candidate) bool { return m.meta.Size > k.Number }
 	case wire.SearchSmaller:
 		test = func(m *candidate) bool { return m.meta.Size < k.Number }
+	case wire.SearchModSeq: // RFC 7162, 3.1.5: there is one sequence for all that a message has
+		test = func(m *candidate) bool { return m.meta.ModSeq >= uint64(k.Number) }
 	case wire.SearchBefore:
 		test = func(m *candidate) bool { return dayOf(m.meta.Date) < day }
 	case wire.SearchOn:

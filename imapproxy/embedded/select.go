@@ -14,7 +14,7 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
-	if sel.CondStore || sel.QResync != nil {
+	if sel.QResync != nil {
 		return bad("Unknown SELECT parameter")
 	}
 	name, err := wire.DecodeMailbox(sel.Mailbox)
@@ -23,6 +23,9 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 	}
 	// RFC 3501, 6.3.1: what was selected is not any more, even when this fails.
 	s.unselect()
+	if sel.CondStore {
+		s.useCondStore()
+	}
 	view, err := s.account.Select(s.ctx, name, cmd.Name == "EXAMINE")
 	if err != nil {
 		return err
@@ -36,6 +39,7 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 		s.printf("* OK [UNSEEN %d] First unseen message\r\n", unseen)
 	}
 	s.printf("* OK [UIDVALIDITY %d] UIDs are valid\r\n* OK [UIDNEXT %d] Next UID\r\n", f.UIDValidity, f.UIDNext)
+	s.printf("* OK [HIGHESTMODSEQ %d] Highest\r\n", f.HighestModSeq)
 	if view.ReadOnly() {
 		return ok("READ-ONLY", "EXAMINE completed")
 	}

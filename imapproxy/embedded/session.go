@@ -37,9 +37,10 @@ type session struct {
 	lost error // writing failed: the client is gone
 	line []byte
 
-	view *mailbox.View // of the selected mailbox; nil: none
-	name string        // its name, UTF-8
-	done bool
+	view      *mailbox.View // of the selected mailbox; nil: none
+	name      string        // its name, UTF-8
+	condStore bool          // the client is told modification sequences
+	done      bool
 }
 
 func newSession(ctx context.Context, srv *Server, who Who, account *mailbox.Account, c *Conn) *session {
@@ -257,11 +258,7 @@ func appendCount(b []byte, n uint32, what string) []byte {
 
 // appendFlagsOf appends a FETCH response that tells a message's flags.
 func (s *session) appendFlagsOf(b []byte, seq uint32, m *mailbox.Meta, keywords []string, uid bool) []byte {
-	b = appendCount(b, seq, " FETCH (")
-	if uid {
-		b = strconv.AppendUint(append(b, "UID "...), uint64(m.UID), 10)
-		b = append(b, ' ')
-	}
+	b = s.appendFetchHead(b, seq, m, uid)
 	return append(appendFlags(b, m, keywords), ")\r\n"...)
 }
 

@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"slices"
+
 	"balorg/imapproxy/wire"
 	"balorg/store/mailbox"
 )
@@ -12,7 +14,7 @@ func (s *session) store(cmd *wire.Command) error {
 		return err
 	}
 	if st.Conditional {
-		return bad("Unknown STORE modifier")
+		s.useCondStore()
 	}
 	flags, err := mailbox.ParseFlags(st.Flags)
 	if err != nil {
@@ -25,35 +27,85 @@ func (s *session) store(cmd *wire.Command) error {
 	if s.view.ReadOnly() {
 		return mailbox.ErrReadOnly
 	}
-	before := len(s.view.Keywords())
-	_, err = s.view.StoreFlags(s.ctx, s.uids(seqs), flagOp(st.Op), flags)
-	if err != nil || st.Silent {
+	stored := &stored{session: s, silent: st.Silent, byUID: isUID(cmd), known: len(s.view.Keywords())}
+	if st.Conditional {
+		_, stored.modified, err = s.view.StoreUnchanged(s.ctx, s.uids(seqs), flagOp(st.Op), flags, st.UnchangedSince)
+	} else {
+		_, err = s.view.StoreFlags(s.ctx, s.uids(seqs), flagOp(st.Op), flags)
+	}
+	if err != nil {
 		return err
 	}
-	keywords := s.view.Keywords()
+	return stored.tell(seqs)
+}
+
+// stored is a STORE that has been done.
+type stored struct {
+	*session
+	silent, byUID bool
+	known         int      // keywords the client knew of before
+	modified      []uint32 // UIDs of the messages that stay as they are, because they changed before
+	keywords      []string
+	failed        []uint32 // the same as the client numbers them
+	missing       bool     // another session has expunged some
+}
+
+// tell tells what became of the messages and answers how the command ends.
+func (s *stored) tell(seqs []uint32) error {
+	if s.silent && !s.condStore {
+		return nil
+	}
+	s.keywords = s.view.Keywords()
 	b := s.line[:0]
-	if len(keywords) != before {
+	if len(s.keywords) != s.known {
 		b = s.appendFlagLists(b) // a client learns of a keyword before it meets it
 	}
-	missing := false
 	for _, seq := range seqs {
-		if s.view.Expunged(seq) { // the others are told
-			missing = true
-			continue
-		}
-		if m, ok := s.view.Message(seq); ok {
-			b = s.appendFlagsOf(b, seq, &m, keywords, isUID(cmd))
-		}
+		b = s.appendOne(b, seq)
 		if len(b) > bufferSize/2 {
 			s.write(b)
 			b = b[:0]
 		}
 	}
 	s.send(b)
-	if missing && !isUID(cmd) {
+	missing := s.missing && !s.byUID && !s.silent
+	code := "MODIFIED " + wire.FormatNumbers(s.failed)
+	switch {
+	case len(s.failed) == 0 && missing:
 		return mailbox.ErrExpunged
+	case len(s.failed) == 0:
+		return nil
+	case missing: // RFC 7162, 3.1.3, example 11
+		return no(code, "Some of the messages no longer exist")
 	}
-	return nil
+	return ok(code, "Some of the messages have changed before")
+}
+
+// appendOne appends what is to be told of one message.
+func (s *stored) appendOne(b []byte, seq uint32) []byte {
+	if s.view.Expunged(seq) { // the others are told
+		s.missing = true
+		return b
+	}
+	m, ok := s.view.Message(seq)
+	if !ok {
+		return b
+	}
+	if _, failed := slices.BinarySearch(s.modified, m.UID); failed {
+		number := seq
+		if s.byUID {
+			number = m.UID
+		}
+		s.failed = append(s.failed, number)
+		if m.ModSeq > s.view.ModSeq() {
+			return b // as with all that other sessions changed, session.tell tells its flags
+		}
+		return s.appendFlagsOf(b, seq, &m, s.keywords, s.byUID)
+	}
+	if s.silent {
+		return s.appendSequenceOf(b, seq, &m)
+	}
+	return s.appendFlagsOf(b, seq, &m, s.keywords, s.byUID)
 }
 
 func flagOp(op wire.StoreOp) mailbox.FlagOp {
