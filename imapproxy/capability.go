@@ -112,38 +112,3 @@ func checkID(args []byte) error {
 }
 
 func isNIL(b []byte) bool { return len(b) == 3 && strings.EqualFold(string(b), "NIL") }
-
-// enable answers ENABLE (RFC 5161): of what the client names, what the session has is switched on at every mail store.
-func (s *session) enable(cmd *wire.Command) error {
-	offered := strings.Fields(s.capabilities())
-	var now []string
-	for name := range strings.FieldsSeq(strings.ToUpper(string(cmd.Args))) {
-		if slices.Contains(offered, name) && slices.Contains(enableable[:], name) && !slices.Contains(s.enabled, name) {
-			now = append(now, name)
-		}
-	}
-	if len(cmd.Args) == 0 {
-		return bad("ENABLE takes a capability")
-	}
-	for _, u := range s.ups {
-		if err := s.enableAt(u, now); err != nil {
-			return err
-		}
-	}
-	s.enabled = append(s.enabled, now...)
-	s.out.printf("* %s\r\n", strings.Join(append([]string{"ENABLED"}, now...), " "))
-	return nil
-}
-
-// enableable are the capabilities that change what a mail store sends.
-var enableable = [...]string{"CONDSTORE", "QRESYNC"}
-
-func (s *session) replayEnable(u *upstream) error { return s.enableAt(u, s.enabled) }
-
-func (s *session) enableAt(u *upstream, names []string) error {
-	if len(names) == 0 {
-		return nil
-	}
-	_, err := u.run(s.ctx, []byte("ENABLE "+strings.Join(names, " ")), take("ENABLED"))
-	return err
-}

@@ -180,6 +180,9 @@ func (s *session) status(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := s.useStatus(st.Items); err != nil {
+		return err
+	}
 	wait, err := s.beginStatus(at, st.Items)
 	if err != nil {
 		return err
@@ -189,6 +192,14 @@ func (s *session) status(cmd *wire.Command) error {
 		return err
 	}
 	return storeAnswer(r)
+}
+
+// useStatus notes what asking for the items of a STATUS says of the client.
+func (s *session) useStatus(items []string) error {
+	if !slices.Contains(items, "HIGHESTMODSEQ") {
+		return nil
+	}
+	return s.useCondStore(nil)
 }
 
 // beginStatus asks a mail store for a folder's status; the response goes to the client under the client's name for it.

@@ -27,6 +27,9 @@ func (s *session) list(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := s.useStatus(l.ReturnStatus); err != nil {
+		return err
+	}
 	var folders []wire.Folder
 	if !l.IsRoot() {
 		if folders, err = s.allFolders(); err != nil {

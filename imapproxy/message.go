@@ -15,9 +15,16 @@ func (s *session) fetch(cmd *wire.Command) error {
 	if err := s.checkSelected(cmd, needs(cmd.Name)); err != nil {
 		return err
 	}
+	if f.UsesCondStore() {
+		if err := s.useCondStore(s.sel.up); err != nil {
+			return err
+		}
+	}
 	if !f.ReadsContent() {
 		return s.pipe(cmd, cmd.Args, nil)
 	}
+	// With CHANGEDSINCE all of the set counts as read: asked beforehand which of them changed, the mail store might leave one out that
+	// changes before it answers.
 	return s.pipeTraced(cmd, audit.Read, f.Set.String(), false)
 }
 
@@ -30,6 +37,7 @@ func (s *session) pipeTraced(cmd *wire.Command, action audit.Action, set string,
 	}
 	request := requestText(cmd)
 	return s.pipe(cmd, cmd.Args, func(r *reply) (audit.Record, bool) {
+		uids.spare(r.code)
 		if len(uids.uids) == 0 && r.ok() {
 			return audit.Record{}, false // nothing was there to be read or removed
 		}
@@ -65,8 +73,26 @@ func (s *session) store(cmd *wire.Command) error {
 	if err := s.checkSelected(cmd, rights); err != nil {
 		return err
 	}
+	if st.Conditional {
+		if err := s.useCondStore(s.sel.up); err != nil {
+			return err
+		}
+	}
 	if deletes && st.Op != wire.StoreRemove {
 		return s.pipeTraced(cmd, audit.StoreDeleted, st.Set.String(), false)
+	}
+	return s.pipe(cmd, cmd.Args, nil)
+}
+
+// search answers SEARCH, SORT and THREAD, with UID and without.
+func (s *session) search(cmd *wire.Command) error {
+	if err := s.checkSelected(cmd, needs(cmd.Name)); err != nil {
+		return err
+	}
+	if !s.usesCondStore() && wire.NamesModSeq(cmd.Args) {
+		if err := s.useCondStore(s.sel.up); err != nil {
+			return err
+		}
 	}
 	return s.pipe(cmd, cmd.Args, nil)
 }

@@ -24,6 +24,11 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 	if err := s.unselect(); err != nil {
 		return err
 	}
+	if args.CondStore {
+		if err := s.useCondStore(nil); err != nil {
+			return err
+		}
+	}
 	at, err := s.locate(cmd, args.Mailbox, needs(cmd.Name))
 	if err != nil {
 		return err

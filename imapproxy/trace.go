@@ -3,7 +3,9 @@ package imapproxy
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -139,7 +141,10 @@ func (sel *selection) resolve(s *session, set string, byUID bool) ([]uint32, err
 }
 
 // uidCollector gathers UIDs from what a mail store answers. Only its reader touches it, until the answer it was made for.
-type uidCollector struct{ uids []uint32 }
+type uidCollector struct {
+	uids []uint32
+	seqs []uint32 // their sequence numbers, where the command names messages by them; else none
+}
 
 func (c *uidCollector) search(in *wire.ResponseReader, resp *wire.Response) (bool, error) {
 	if !resp.Is("SEARCH") {
@@ -160,9 +165,36 @@ func (c *uidCollector) fetch(in *wire.ResponseReader, resp *wire.Response) (bool
 	}
 	uid, only := wire.OnlyUID(resp.Rest)
 	if only {
-		c.uids = append(c.uids, uid)
+		c.uids, c.seqs = append(c.uids, uid), append(c.seqs, resp.Num)
 	}
 	return only, nil
+}
+
+// spare takes the messages out that a conditional STORE left alone: the response code MODIFIED names them as the command did (RFC 7162,
+// 3.1.3).
+func (c *uidCollector) spare(code string) {
+	name, text, _ := strings.Cut(code, " ")
+	if !strings.EqualFold(name, "MODIFIED") {
+		return
+	}
+	set, err := wire.ParseNumSet(text)
+	if err != nil {
+		return // none is known to be spared
+	}
+	numbers := c.uids
+	if len(c.seqs) > 0 {
+		numbers = c.seqs
+	}
+	spared := set.Resolve(math.MaxUint32)
+	kept := c.uids[:0]
+	for i, uid := range c.uids {
+		n := numbers[i] // before kept grows over it
+		at := sort.Search(len(spared), func(j int) bool { return spared[j].Last >= n })
+		if at == len(spared) || spared[at].First > n {
+			kept = append(kept, uid)
+		}
+	}
+	c.uids = kept
 }
 
 func (c *uidCollector) String() string { return wire.FormatNumbers(c.uids) }
