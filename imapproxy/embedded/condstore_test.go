@@ -2,8 +2,12 @@ package embedded_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	imap "github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
 
 	"balorg/imapproxy/embedded"
 	"balorg/imapproxy/wire"
@@ -192,6 +196,41 @@ func TestSearchModSeq(t *testing.T) {
 		}
 	}
 	c.expect(step{"UID SEARCH MODSEQ 8", []string{"* SEARCH 4 5 (MODSEQ 9)", "OK…"}})
+}
+
+// TestGoIMAPCondStore: a client that others wrote understands what is told of modification sequences.
+func TestGoIMAPCondStore(t *testing.T) {
+	srv := newServer(t)
+	condStoreClient(t, srv, 3) // 2 to 4
+	conn, err := srv.Open(t.Context(), embedded.Who{Account: claire, Person: claire})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := imapclient.New(conn, nil)
+	defer c.Close()
+	sel, err := c.Select("INBOX", &imap.SelectOptions{CondStore: true}).Wait()
+	if err != nil || sel.HighestModSeq != 4 {
+		t.Fatalf("select: %+v, %v", sel, err)
+	}
+	add := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.FlagSeen}}
+	stored, err := c.Store(imap.UIDSetNum(2, 3), add, &imap.StoreOptions{UnchangedSince: 3}).Collect()
+	if err != nil || len(stored) != 2 || stored[0].ModSeq != 5 || stored[1].ModSeq != 4 {
+		t.Errorf("store: %+v, %v", stored, err)
+	}
+	changed, err := c.Fetch(imap.SeqSetNum(1, 2, 3), &imap.FetchOptions{ModSeq: true, UID: true, ChangedSince: 4}).Collect()
+	if err != nil || len(changed) != 1 || changed[0].UID != 2 || changed[0].ModSeq != 5 {
+		t.Errorf("fetch: %+v, %v", changed, err)
+	}
+	status, err := c.Status("INBOX", &imap.StatusOptions{HighestModSeq: true}).Wait()
+	if err != nil || status.HighestModSeq != 5 {
+		t.Errorf("status: %+v, %v", status, err)
+	}
+	for _, options := range []*imap.SearchOptions{nil, {ReturnAll: true}} {
+		found, err := c.UIDSearch(&imap.SearchCriteria{ModSeq: &imap.SearchCriteriaModSeq{ModSeq: 4}}, options).Wait()
+		if err != nil || !slices.Equal(found.AllUIDs(), []imap.UID{2, 3}) || found.ModSeq != 5 {
+			t.Errorf("search: %+v, %v", found, err)
+		}
+	}
 }
 
 // TestCondStoreUIDs: what the proxy asks for the trace is told apart from news in a session with CONDSTORE, too.

@@ -350,6 +350,10 @@ func FuzzParsers(f *testing.F) {
 				t.Errorf("%s %q: %v", name, in, err)
 			}
 		}
+		NamesModSeq(in)
+		if uid, ok := OnlyUID(in); ok && uid == 0 {
+			t.Errorf("%q holds the UID 0", in)
+		}
 		if set, err := ParseNumSet(string(in)); err == nil {
 			last := uint64(0)
 			for i, r := range set.Resolve(1000) {
