@@ -105,6 +105,36 @@ func TestCondStoreInAllAccounts(t *testing.T) {
 	}
 }
 
+// TestCondStoreWithoutEnable: a mail store that has CONDSTORE and no ENABLE is told in another way, of which the client hears nothing.
+func TestCondStoreWithoutEnable(t *testing.T) {
+	f, store := newBrittle(t)
+	store.meddle(func(_ mail.Address, conn io.ReadWriteCloser) io.ReadWriteCloser {
+		return &tapped{
+			ReadWriteCloser: conn,
+			read: func(p []byte) {
+				if at := bytes.Index(p, []byte(" ENABLE ")); at >= 0 {
+					p[at+1] = 'X'
+				}
+			},
+			write: func(p []byte) error {
+				if bytes.Contains(p, []byte(" ENABLE ")) {
+					t.Errorf("sent %q", p)
+				}
+				return nil
+			},
+		}
+	})
+	c := f.login(claire)
+	c.append("INBOX", "one", "")
+	if got := c.ok("ENABLE CONDSTORE"); len(got) != 2 || got[0] != "* ENABLED CONDSTORE" {
+		t.Errorf("ENABLE: %q", got)
+	}
+	c.ok("SELECT INBOX")
+	if got := c.ok(`STORE 1 +FLAGS (\Seen)`); !strings.Contains(got[0], "MODSEQ") {
+		t.Errorf("STORE: %q", got)
+	}
+}
+
 // TestCondStoreKeepsNumbers: a command that names messages by number finds them where the client knows them, though it switches CONDSTORE on.
 func TestCondStoreKeepsNumbers(t *testing.T) {
 	f := newFixture(t, nil)

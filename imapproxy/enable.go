@@ -75,7 +75,11 @@ func (s *session) enableAt(u *upstream, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	wait, err := u.begin(s.ctx, []byte("ENABLE "+strings.Join(names, " ")), take("ENABLED"))
+	command, answer := "ENABLE "+strings.Join(names, " "), "ENABLED"
+	if !u.caps["ENABLE"] { // then it has CONDSTORE alone, and this is as good (RFC 7162, 3.1)
+		command, answer = "STATUS INBOX (HIGHESTMODSEQ)", "STATUS"
+	}
+	wait, err := u.begin(s.ctx, []byte(command), take(answer))
 	if err != nil {
 		return err
 	}
