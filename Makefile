@@ -43,9 +43,10 @@ lint: $(GOLANGCI)
 fmt: $(GOLANGCI)
 	$(GOLANGCI) fmt
 
-# Our daemon and its peers side by side in one run; prints ratios.
-bench: peers
-	$(GO) run ./bench
+# Our daemon and its peers side by side in one run; prints ratios. ARGS='-part proxy -only ENVELOPE' runs a part of it.
+bench:
+	$(PEERS) bench
+	$(GO) run ./bench $(ARGS)
 
 # A longer look for crashes: 100 rounds of SIGKILL during parallel APPENDs.
 crash:

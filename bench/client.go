@@ -3,12 +3,15 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // conn is a client that parses as little as it can: lines, literals, tags.
@@ -17,31 +20,98 @@ type conn struct {
 	r      *bufio.Reader
 	tag    int
 	octets int64 // of literals read
+	forget func() bool
 }
 
-func dial(address string, secure bool) (*conn, error) {
-	c, err := net.Dial("tcp", address)
+// Sizes and times of the client.
+const (
+	readBuffer = 16 << 10
+	answerTime = 2 * time.Minute // for one command: a server that takes longer hangs
+)
+
+// dial connects; the end of the run cuts the connection.
+func (b *bench) dial(address string, secure bool) (*conn, error) {
+	raw, err := (&net.Dialer{}).DialContext(b.ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
+	c := raw
 	if secure {
 		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the server is our own child
 	}
-	k := &conn{Conn: c, r: bufio.NewReaderSize(c, 64<<10)}
-	if _, err := k.r.ReadSlice('\n'); err != nil {
-		return nil, err
+	k := &conn{Conn: c, r: bufio.NewReaderSize(c, readBuffer)}
+	k.forget = context.AfterFunc(b.ctx, func() { raw.Close() }) //nolint:errcheck // it is lost anyway
+	if err := k.SetDeadline(time.Now().Add(answerTime)); err != nil {
+		return nil, errors.Join(err, k.Close())
+	}
+	greeting, err := k.r.ReadSlice('\n')
+	if err == nil && !bytes.HasPrefix(greeting, []byte("* OK")) {
+		err = fmt.Errorf("greeting %q", greeting)
+	}
+	if err != nil {
+		return nil, errors.Join(err, k.Close())
 	}
 	return k, nil
 }
 
+// Close ends the connection.
+func (c *conn) Close() error {
+	c.forget()
+	return c.Conn.Close()
+}
+
+func (b *bench) login(s *server, secure bool) (*conn, error) {
+	address := s.plain
+	if secure {
+		address = s.tls
+	}
+	c, err := b.dial(address, secure)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.do(fmt.Sprintf("LOGIN %s %s", s.user, s.password)); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
 // do sends a command and reads up to its answer, which must be OK; it answers the number of responses.
 func (c *conn) do(command string) (responses int, err error) {
-	c.tag++
-	tag := "b" + strconv.Itoa(c.tag)
-	if _, err := io.WriteString(c, tag+" "+command+"\r\n"); err != nil {
+	tag, err := c.send(command)
+	if err != nil {
 		return 0, err
 	}
 	return c.await(tag)
+}
+
+func (c *conn) send(command string) (tag string, err error) {
+	if err := c.SetDeadline(time.Now().Add(answerTime)); err != nil {
+		return "", err
+	}
+	c.tag++
+	tag = "b" + strconv.Itoa(c.tag)
+	_, err = io.WriteString(c, tag+" "+command+"\r\n")
+	return tag, err
+}
+
+// idle starts IDLE and does not end it.
+func (c *conn) idle() error {
+	if _, err := c.send("IDLE"); err != nil {
+		return err
+	}
+	for {
+		line, err := c.r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		switch line[0] {
+		case '+':
+			return c.SetDeadline(time.Time{})
+		case '*':
+		default:
+			return fmt.Errorf("answer %q", line)
+		}
+	}
 }
 
 func (c *conn) await(tag string) (responses int, err error) {
@@ -82,111 +152,4 @@ func (c *conn) skipLiterals(line []byte) error {
 			return err
 		}
 	}
-}
-
-const (
-	smallFolder = "small"
-	largeFolder = "large"
-)
-
-func rows() []row {
-	// What Thunderbird asks of each message of a folder it has not seen.
-	const wanted = "From To Cc Bcc Subject Date Message-ID Priority X-Priority References Newsgroups In-Reply-To Content-Type Reply-To"
-	return []row{
-		{"header FETCH", func(c *conn, n sizes) error {
-			if _, err := c.do("EXAMINE " + smallFolder); err != nil {
-				return err
-			}
-			got, err := c.do("UID FETCH 1:* (UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (" + wanted + ")])")
-			if err == nil && got < n.headers {
-				err = fmt.Errorf("%d responses for %d messages", got, n.headers)
-			}
-			return err
-		}},
-		{"bodies, one command", func(c *conn, n sizes) error {
-			if _, err := c.do("EXAMINE " + largeFolder); err != nil {
-				return err
-			}
-			c.octets = 0
-			_, err := c.do("UID FETCH 1:* (BODY.PEEK[])")
-			return checkOctets(c, n, err)
-		}},
-		{"bodies, a command each", func(c *conn, n sizes) error {
-			if _, err := c.do("EXAMINE " + largeFolder); err != nil {
-				return err
-			}
-			c.octets = 0
-			for i := range n.bodies {
-				if _, err := c.do(fmt.Sprintf("FETCH %d (BODY.PEEK[])", i+1)); err != nil {
-					return err
-				}
-			}
-			return checkOctets(c, n, nil)
-		}},
-	}
-}
-
-func checkOctets(c *conn, n sizes, err error) error {
-	if want := int64(n.bodies) * int64(n.octets); err == nil && c.octets < want {
-		err = fmt.Errorf("%d octets of %d", c.octets, want)
-	}
-	return err
-}
-
-// fill puts the messages into a server's two folders.
-func (s *server) fill(n sizes) error {
-	c, err := s.login(false)
-	if err != nil {
-		return err
-	}
-	defer c.Close() //nolint:errcheck // everything was answered
-	for _, f := range []struct {
-		name          string
-		count, octets int
-	}{{smallFolder, n.headers, 2_000}, {largeFolder, n.bodies, n.octets}} {
-		if _, err := c.do("CREATE " + f.name); err != nil {
-			return err
-		}
-		for first := 0; first < f.count; first += window {
-			if err := c.appendSome(f.name, first, min(window, f.count-first), f.octets); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// window is how many APPENDs are in flight.
-const window = 50
-
-func (c *conn) appendSome(folder string, first, count, octets int) error {
-	var b bytes.Buffer
-	for i := first; i < first+count; i++ {
-		m := message(i, octets)
-		fmt.Fprintf(&b, "a%d APPEND %s {%d+}\r\n%s\r\n", i, folder, len(m), m)
-	}
-	sent := make(chan error, 1)
-	go func() {
-		_, err := c.Write(b.Bytes())
-		sent <- err
-	}()
-	for i := first; i < first+count; i++ {
-		if _, err := c.await("a" + strconv.Itoa(i)); err != nil {
-			return err
-		}
-	}
-	return <-sent
-}
-
-// message is the i-th, of so many octets, with the header fields a message of our days has.
-func message(i, octets int) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Return-Path: <person%d@medecin.mssante.fr>\r\nReceived: from relay.example.net by mail.example.net with ESMTPS id %[1]d\r\n\tfor <secretariat@sapins.mssante.fr>; Mon, 23 Nov 2026 10:00:00 +0100\r\n"+
-		"Date: Mon, 23 Nov 2026 10:00:00 +0100\r\nFrom: Dr Person %[1]d <person%[1]d@medecin.mssante.fr>\r\nTo: =?utf-8?q?Secr=C3=A9tariat?= <secretariat@sapins.mssante.fr>\r\n"+
-		"Subject: =?utf-8?q?R=C3=A9sultats_du_dossier_%[1]d?=\r\nMessage-ID: <%[1]d.bench@medecin.mssante.fr>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n", i)
-	const line = "Les résultats sont joints ; merci de confirmer leur bonne réception au cabinet.\r\n"
-	for b.Len() < octets {
-		b.WriteString(line)
-	}
-	return b.String()
 }

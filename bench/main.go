@@ -1,16 +1,19 @@
 // Command bench runs balorg and its peers side by side on the same messages with the same client, and prints ratios: machines
 // are noisy, so that only what ran in the same minute compares. It is no test and fails only when something does not
-// work.
+// work. Every server has its configuration and its files in a folder of this run, listens on loopback, and ends with it.
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"regexp"
 	"slices"
-	"text/tabwriter"
+	"syscall"
 	"time"
 )
 
@@ -18,102 +21,158 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) } //nolint:forbidi
 
 // sizes are how much a run does.
 type sizes struct {
-	headers int // messages whose headers are fetched
+	headers int // messages whose headers, envelopes and flags are fetched
 	bodies  int // messages fetched whole
 	octets  int // of each of those
+	logins  int
+	idle    int // sessions
 	rounds  int // the median of which counts
+}
+
+// The parts of a run.
+const (
+	embeddedPart = "embedded" // balorg with its own store, and Dovecot
+	proxyPart    = "proxy"    // balorg, Dovecot and nginx as proxies in front of one Dovecot
+)
+
+// bench is what all parts of a run share.
+type bench struct {
+	ctx    context.Context //nolint:containedctx // of the whole run
+	dir    string
+	cert   certificate
+	binary string // the daemon
+	sizes  sizes
+	only   *regexp.Regexp // nil: all rows
+	out    io.Writer
 }
 
 func run(args []string, out, errOut io.Writer) int {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(errOut)
-	var n sizes
-	f.IntVar(&n.headers, "headers", 10_000, "messages whose headers are fetched")
-	f.IntVar(&n.bodies, "bodies", 1_000, "messages fetched whole")
-	f.IntVar(&n.octets, "octets", 100_000, "octets of each of those")
-	f.IntVar(&n.rounds, "rounds", 5, "rounds, the median of which counts")
+	b := bench{out: out}
+	part := f.String("part", "", "embedded or proxy; both when left out")
+	f.Func("only", "only rows whose title this `regexp` finds something in, such as 'FLAGS$'", func(text string) (err error) {
+		b.only, err = regexp.Compile(text)
+		return err
+	})
+	f.StringVar(&b.binary, "balorg", "", "measure this `binary` instead of building one")
+	f.IntVar(&b.sizes.headers, "headers", 10_000, "messages whose headers, envelopes and flags are fetched")
+	f.IntVar(&b.sizes.bodies, "bodies", 1_000, "messages fetched whole")
+	f.IntVar(&b.sizes.octets, "octets", 100_000, "octets of each of those")
+	f.IntVar(&b.sizes.logins, "logins", 200, "log-ins, one after the other")
+	f.IntVar(&b.sizes.idle, "idle", 5_000, "idle sessions")
+	f.IntVar(&b.sizes.rounds, "rounds", 5, "rounds, the median of which counts")
 	if err := f.Parse(args); err != nil {
 		return 2
 	}
-	if err := bench(n, out); err != nil {
+	parts := []string{embeddedPart, proxyPart}
+	if *part != "" {
+		if !slices.Contains(parts, *part) {
+			fmt.Fprintln(errOut, "bench: -part is embedded or proxy") //nolint:errcheck // the terminal is gone
+			return 2
+		}
+		parts = []string{*part}
+	}
+	var stop context.CancelFunc
+	b.ctx, stop = signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := b.run(parts); err != nil {
 		fmt.Fprintln(errOut, "bench:", err) //nolint:errcheck // the terminal is gone
 		return 1
 	}
 	return 0
 }
 
+func (b *bench) run(parts []string) (err error) {
+	if b.dir, err = os.MkdirTemp("", "balorg-bench-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	if err := os.Chmod(b.dir, 0o755); err != nil { // the peers switch users
+		return err
+	}
+	if b.cert, err = makeCertificate(b.dir); err != nil {
+		return err
+	}
+	if b.binary == "" {
+		if b.binary, err = buildBalorg(b.ctx, b.dir); err != nil {
+			return err
+		}
+	}
+	for _, part := range parts {
+		run := b.embedded
+		if part == proxyPart {
+			run = b.proxies
+		}
+		if err := run(); err != nil {
+			return fmt.Errorf("part %s: %w", part, err)
+		}
+	}
+	return nil
+}
+
 // measure is one row's figures for one server.
 type measure struct {
 	wall time.Duration
-	cpu  time.Duration // of the server
+	cpu  time.Duration // of the server's processes
 }
 
-// row is a workload on one connection.
+// row is a workload.
 type row struct {
-	name string
-	run  func(*conn, sizes) error
+	name   string
+	unit   string
+	amount func(sizes) float64 // of that unit
+	run    func(*bench, *server, bool) (measure, error)
 }
 
-func bench(n sizes, out io.Writer) (err error) {
-	dir, err := os.MkdirTemp("", "balorg-bench-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	tls, err := makeCertificate(dir)
-	if err != nil {
-		return err
-	}
-	ours, err := startBalorg(dir, tls)
-	if err != nil {
-		return fmt.Errorf("starting balorg: %w", err)
-	}
-	defer func() { err = errors.Join(err, ours.stop()) }()
-	peer, err := startDovecot(dir, tls)
-	if err != nil {
-		return fmt.Errorf("starting dovecot: %w", err)
-	}
-	defer func() { err = errors.Join(err, peer.stop()) }()
-	for _, s := range []*server{ours, peer} {
-		if err := s.fill(n); err != nil {
-			return fmt.Errorf("filling %s: %w", s.name, err)
-		}
-	}
-	return compare(ours, peer, n, out)
+// trial is a row with TLS to the client or without.
+type trial struct {
+	row
+	title  string
+	secure bool
 }
 
-func compare(ours, peer *server, n sizes, out io.Writer) error {
-	t := tabwriter.NewWriter(out, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "\t%s\t%s\tspeed\t%s CPU\t%s CPU\tCPU\t\n", ours.name, peer.name, ours.name, peer.name) //nolint:errcheck // Flush answers the error
+// trials are those of the rows that -only leaves.
+func (b *bench) trials(rows ...row) (all []trial) {
 	for _, secure := range []bool{false, true} {
-		for _, r := range rows() {
-			var figures [2][]measure
-			for round := range n.rounds + 1 {
-				for i, s := range []*server{ours, peer} {
-					m, err := s.measure(r, n, secure)
-					if err != nil {
-						return fmt.Errorf("%s at %s: %w", r.name, s.name, err)
-					}
-					if round > 0 { // the first warms caches
-						figures[i] = append(figures[i], m)
-					}
-				}
-			}
-			a, b := median(figures[0]), median(figures[1])
-			name := r.name
+		for _, r := range rows {
+			t := trial{r, r.name, secure}
 			if secure {
-				name += ", TLS"
+				t.title += ", TLS"
 			}
-			fmt.Fprintf(t, "%s\t%v\t%v\t%.2f ×\t%v\t%v\t%.2f ×\t\n", name, ms(a.wall), ms(b.wall), ratio(b.wall, a.wall), ms(a.cpu), ms(b.cpu), ratio(a.cpu, b.cpu)) //nolint:errcheck // as above
+			if b.only == nil || b.only.MatchString(t.title) {
+				all = append(all, t)
+			}
 		}
 	}
-	fmt.Fprintf(t, "\nspeed: how many times as fast as %s; CPU: how many times its processor time\n", peer.name) //nolint:errcheck // as above
-	return t.Flush()
+	return all
+}
+
+// compare runs a row on each server in turn, round after round, and answers each one's medians.
+func (b *bench) compare(t trial, servers []*server) ([]measure, error) {
+	figures := make([][]measure, len(servers))
+	for round := range b.sizes.rounds + 1 {
+		for i := range servers {
+			i = (i + round) % len(servers) // nobody always follows the same other
+			m, err := t.run(b, servers[i], t.secure)
+			if err != nil {
+				return nil, fmt.Errorf("%s at %s: %w", t.title, servers[i].name, err)
+			}
+			if round > 0 { // the first warms caches
+				figures[i] = append(figures[i], m)
+			}
+		}
+	}
+	medians := make([]measure, len(servers))
+	for i, f := range figures {
+		medians[i] = median(f)
+	}
+	return medians, nil
 }
 
 func ms(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
 
-func ratio(a, b time.Duration) float64 { return float64(a) / float64(max(b, time.Microsecond)) }
+func ratio[T int | time.Duration](a, b T) float64 { return float64(a) / float64(max(b, 1)) }
 
 func median(all []measure) measure {
 	walls, cpus := make([]time.Duration, len(all)), make([]time.Duration, len(all))

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The Debian packages that tests and benchmarks drive. Installs what is missing when run as root where apt is, else names it.
+# The Debian packages that tests drive, and with the argument bench those that benchmarks drive besides. Installs what is missing when
+# run as root where apt is, else names it.
 set -eu
 missing=""
 need() { # command package
@@ -11,6 +12,10 @@ need curl curl
 need python3 python3
 need neomutt neomutt
 need dovecot dovecot-imapd
+if [ "${1-}" = bench ]; then
+	need nginx nginx-light
+	[ -e /usr/lib/nginx/modules/ngx_mail_module.so ] || missing="$missing libnginx-mod-mail"
+fi
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	echo "installing:$missing"
