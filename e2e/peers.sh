@@ -12,20 +12,43 @@ need curl curl
 need python3 python3
 need neomutt neomutt
 need dovecot dovecot-imapd
+need cyrmaster cyrus-common
+need saslpasswd2 sasl2-bin
+need offlineimap offlineimap3
+need interimap interimap
 if [ "${1-}" = bench ]; then
 	need nginx nginx-light
 	[ -e /usr/lib/nginx/modules/ngx_mail_module.so ] || missing="$missing libnginx-mod-mail"
 fi
-[ -z "$missing" ] && exit 0
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-	echo "installing:$missing"
-	export DEBIAN_FRONTEND=noninteractive
-	# shellcheck disable=SC2086 # a list of packages
-	apt-get install -y -q --no-install-recommends $missing >/dev/null 2>&1 || {
-		apt-get update -q >/dev/null
-		apt-get install -y -q --no-install-recommends $missing >/dev/null
-	}
-	exit 0
+# Debian lets one IMAP server be installed at a time. Cyrus's own part is one program, which is unpacked beside our tools and run from there.
+cyrus="$(cd "$(dirname "$0")/.." && pwd)/.tools/cyrus-imapd"
+unpack=""
+[ -x "$cyrus/usr/lib/cyrus/bin/imapd" ] || unpack=cyrus-imapd
+[ -z "$missing$unpack" ] && exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+	echo "missing:$missing $unpack (install these packages, or run as root on Debian)" >&2
+	exit 1
 fi
-echo "missing:$missing (install these packages, or run as root on Debian)" >&2
-exit 1
+echo "installing:$missing $unpack"
+export DEBIAN_FRONTEND=noninteractive
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# Tests run servers of their own; those of the packages are not to start.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap 'rm -rf "$work" $policy' EXIT
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+fi
+if [ -n "$missing" ]; then
+	# shellcheck disable=SC2086 # a list of packages
+	apt-get install -y -q --no-install-recommends --no-remove $missing >/dev/null 2>&1 || {
+		apt-get update -q >/dev/null
+		apt-get install -y -q --no-install-recommends --no-remove $missing >/dev/null
+	}
+fi
+if [ -n "$unpack" ]; then
+	(cd "$work" && { apt-get download -q $unpack || { apt-get update -q && apt-get download -q $unpack; }; }) >/dev/null 2>&1
+	mkdir -p "$cyrus"
+	dpkg-deb -x "$work"/$unpack*.deb "$cyrus"
+fi
