@@ -31,6 +31,7 @@ sasl_mech_list: PLAIN
 sasl_sasldb_path: %[1]s/sasldb2
 tls_server_cert: %[1]s/cert.pem
 tls_server_key: %[1]s/key.pem
+imapidlepoll: 1
 `
 
 const cyrusMaster = `

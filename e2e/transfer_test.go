@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -24,7 +25,12 @@ func (c *client) filed(uid string) filed {
 		if m := fetched.FindStringSubmatch(line); m != nil {
 			flags := slices.DeleteFunc(strings.Fields(m[1]+m[4]), func(f string) bool { return f == `\Recent` })
 			slices.Sort(flags)
-			return filed{strings.Join(flags, " "), m[2] + m[3], c.body(uid)}
+			date, err := time.Parse("_2-Jan-2006 15:04:05 -0700", m[2]+m[3])
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			// Stores write the same moment in zones of their own.
+			return filed{strings.Join(flags, " "), date.UTC().String(), c.body(uid)}
 		}
 	}
 	c.t.Fatalf("no message %s", uid)

@@ -75,7 +75,7 @@ assert person.encode() in ok(c.getacl(shared))[0]
 refused(c.setacl(shared, "paul.bernard@clinique-des-sapins.fr", "lr"), "NOPERM")
 (roots, usage) = ok(c.getquotaroot(shared))
 assert usage and b"STORAGE" in usage[0], (roots, usage)
-refused(c.setquota(roots[0].decode().split()[-1], "(STORAGE 1)"), "NOPERM")
+refused(c.setquota(usage[0].decode().split(" (")[0], "(STORAGE 1)"), "NOPERM")
 
 # A folder whose name needs modified UTF-7 (RFC 3501, 5.1.3), with an ampersand and beyond the basic plane.
 folder = f'"Comptes/{mailbox}/R&AOk-sultats &- &2D3cpQ- &ZeVnLIqe-"'
