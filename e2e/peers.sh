@@ -11,7 +11,7 @@ need mbsync isync
 need curl curl
 need python3 python3
 need neomutt neomutt
-need dovecot dovecot-imapd
+[ -x /usr/lib/dovecot/imap ] || missing="$missing dovecot-imapd"
 need cyrmaster cyrus-common
 need saslpasswd2 sasl2-bin
 need offlineimap offlineimap3

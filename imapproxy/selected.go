@@ -190,7 +190,7 @@ func (s *session) checkSelected(cmd *wire.Command, rights policy.Right) error {
 // reader, after the record that traced makes (nil: none) is durable.
 func (s *session) pipe(cmd *wire.Command, args []byte, traced func(*reply) (audit.Record, bool)) error {
 	up, tag, name := s.sel.up, cmd.Tag, cmd.Name
-	ex := &exchange{proceed: make(chan struct{}, 1)}
+	ex := &exchange{client: tag, proceed: make(chan struct{}, 1)}
 	ex.done = func(r *reply) {
 		if r == nil {
 			// Client or mail store is gone, and the session with it. What was under way is traced all the same: who reads a

@@ -84,6 +84,21 @@ func TestSharedFolderIsOne(t *testing.T) {
 	}
 }
 
+// TestExtendedSearchNamesItsCommand: ESEARCH says by the client's tag which command it answers (RFC 4731, 3.1).
+func TestExtendedSearchNamesItsCommand(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.login(noemie)
+	c.append("INBOX", "one", "")
+	c.ok("SELECT INBOX")
+	c.send("mine1 UID SEARCH RETURN (ALL) ALL\r\nmine2 SEARCH RETURN (COUNT) ALL\r\n")
+	if got := c.until("mine1 OK"); !has(got, `* ESEARCH (TAG "mine1") UID ALL 1`) {
+		t.Errorf("UID SEARCH: %q", got)
+	}
+	if got := c.until("mine2 OK"); !has(got, `* ESEARCH (TAG "mine2") COUNT 1`) {
+		t.Errorf("SEARCH: %q", got)
+	}
+}
+
 func TestSelectHopsBetweenAccounts(t *testing.T) {
 	f := newFixture(t, nil)
 	c := f.login(noemie)

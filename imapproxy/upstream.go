@@ -55,7 +55,8 @@ type upstream struct {
 
 // exchange is one command sent to a mail store.
 type exchange struct {
-	tag string
+	tag    string
+	client string // the client's tag of a command that was piped; else ""
 	// asks says that behind its "+" the mail store cannot answer before more has come: the DONE of an IDLE, the message of an APPEND.
 	// waits says that it is so now; under upstream.mu.
 	asks, waits bool
@@ -486,6 +487,9 @@ func (u *upstream) untagged(resp *wire.Response) error {
 	if resp.Is("OK") {
 		return u.relayCode(resp)
 	}
+	if resp.Is("ESEARCH") {
+		return u.relaySearch(resp)
+	}
 	for _, name := range relayed {
 		if resp.Is(name) {
 			return u.s.out.relay(u.in)
@@ -496,7 +500,7 @@ func (u *upstream) untagged(resp *wire.Response) error {
 
 // relayed are the untagged responses about a selected mailbox that go to the client octet for octet: none holds a mailbox
 // name. The rest is asked for by the session itself and taken by its exchanges, or dropped.
-var relayed = [...]string{"FETCH", "EXISTS", "EXPUNGE", "FLAGS", "SEARCH", "ESEARCH", "RECENT", "VANISHED", "SORT", "THREAD"}
+var relayed = [...]string{"FETCH", "EXISTS", "EXPUNGE", "FLAGS", "SEARCH", "RECENT", "VANISHED", "SORT", "THREAD"}
 
 // relayedCodes are the response codes of an untagged OK that concern the selected mailbox. The text is ours: a store's text may
 // name it.
