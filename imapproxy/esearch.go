@@ -29,7 +29,7 @@ func (o *output) relayUnder(head string, instead int, r *wire.ResponseReader) er
 	if _, err := w.Write([]byte(head)); err != nil {
 		return err
 	}
-	return r.Copy(&without{w: w, skip: instead})
+	return o.whole(r.Copy(&without{w: w, skip: instead}))
 }
 
 // without drops the first octets of what is written.

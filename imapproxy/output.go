@@ -17,6 +17,8 @@ type output struct {
 	bw *buffer
 	// compressor, once COMPRESS is on, sits between bw and the connection and is flushed after it.
 	compressor *compressor
+	// torn says that a response was cut off. Nothing may follow: the client would take it for the rest of a message.
+	torn bool
 }
 
 func newOutput(w io.Writer) *output { return &output{bw: newBuffer(w)} }
@@ -25,6 +27,9 @@ func newOutput(w io.Writer) *output { return &output{bw: newBuffer(w)} }
 func (o *output) printf(format string, args ...any) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.torn {
+		return
+	}
 	fmt.Fprintf(o.bw, format, args...) //nolint:errcheck // the buffer keeps the error for flush
 }
 
@@ -32,6 +37,9 @@ func (o *output) printf(format string, args ...any) {
 func (o *output) write(b []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.torn {
+		return
+	}
 	o.bw.Write(b) //nolint:errcheck // the buffer keeps the error for flush
 }
 
@@ -39,7 +47,13 @@ func (o *output) write(b []byte) {
 func (o *output) relay(r *wire.ResponseReader) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return r.Copy(clientWriter{o.bw})
+	return o.whole(r.Copy(clientWriter{o.bw}))
+}
+
+// whole notes that a response did not come to its end.
+func (o *output) whole(err error) error {
+	o.torn = o.torn || err != nil
+	return err
 }
 
 // flush sends what is buffered. Its error means that the client is gone; reading from it will tell the session.
