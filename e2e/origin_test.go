@@ -111,7 +111,7 @@ func newOrigin(t *testing.T) *origin {
 		t.Fatal("Dovecot and Cyrus switch users: run this as root")
 	}
 	// Not below the test's own folder: its parents are closed to the server's user.
-	dir, err := os.MkdirTemp("", "balorg-origin-")
+	dir, err := os.MkdirTemp("", "balorg-origin-") //nolint:usetesting // as above
 	if err != nil {
 		t.Fatal(err)
 	}

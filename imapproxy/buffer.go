@@ -86,7 +86,7 @@ func (b *buffer) ReadFrom(r io.Reader) (read int64, err error) {
 		if b.n += n; b.n == outBuffer {
 			b.send()
 		}
-		if err == io.EOF { //nolint:errorlint // readers answer the very value
+		if err == io.EOF {
 			return read, b.err
 		}
 		if err != nil {

@@ -45,7 +45,7 @@ func TestBufferKeepsItsError(t *testing.T) {
 		func() error { _, err := b.ReadFrom(strings.NewReader("y")); return err },
 		b.Flush,
 	} {
-		if err := write(); err != broken {
+		if err := write(); !errors.Is(err, broken) {
 			t.Errorf("%v", err)
 		}
 	}

@@ -34,7 +34,7 @@ func TestSplice(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			toStore, store := tcpPair(t)
 			client, toClient := tcpPair(t)
-			var conn net.Conn = toClient
+			conn := toClient
 			if !plain {
 				conn = struct{ net.Conn }{toClient}
 			}

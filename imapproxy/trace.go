@@ -116,7 +116,7 @@ func (sel *selection) whichUIDs(s *session, set string, byUID, deletedOnly bool)
 			command += " DELETED"
 		}
 	default:
-		command, data = "FETCH "+set+" (UID)", c.fetch
+		command, data = "FETCH "+set+" (UID)", c.fetchOf(set)
 	}
 	_, err := sel.up.begin(s.ctx, []byte(command), data)
 	return c, err
@@ -125,7 +125,7 @@ func (sel *selection) whichUIDs(s *session, set string, byUID, deletedOnly bool)
 // resolve answers the UIDs of the messages a command names, in ascending order.
 func (sel *selection) resolve(s *session, set string, byUID bool) ([]uint32, error) {
 	c := &uidCollector{}
-	command, data := "FETCH "+set+" (UID)", c.fetch
+	command, data := "FETCH "+set+" (UID)", c.fetchOf(set)
 	if byUID {
 		command, data = "UID SEARCH UID "+set, c.search
 	}
@@ -158,16 +158,22 @@ func (c *uidCollector) search(in *wire.ResponseReader, resp *wire.Response) (boo
 	return true, nil
 }
 
-// fetch takes "* n FETCH (UID u)" and nothing else: news of flags goes to the client.
-func (c *uidCollector) fetch(in *wire.ResponseReader, resp *wire.Response) (bool, error) {
-	if !resp.Is("FETCH") {
-		return false, nil
+// fetchOf takes "* n FETCH (UID u)" of a set. A response that tells flags as well goes to the client, who may have no other news of
+// them; its UID counts when its message is of the set, for a mail store may tell flags along with what it was asked.
+func (c *uidCollector) fetchOf(set string) func(*wire.ResponseReader, *wire.Response) (bool, error) {
+	asked, err := wire.ParseNumSet(set)
+	// Which message "*" is, only the store knows.
+	whole := err != nil || asked.Saved || slices.Contains(asked.Ranges, wire.NumRange{})
+	return func(_ *wire.ResponseReader, resp *wire.Response) (bool, error) {
+		if !resp.Is("FETCH") {
+			return false, nil
+		}
+		uid, only := wire.FetchedUID(resp.Rest)
+		if uid > 0 && (only || whole || asked.Contains(resp.Num, math.MaxUint32)) {
+			c.uids, c.seqs = append(c.uids, uid), append(c.seqs, resp.Num)
+		}
+		return only, nil
 	}
-	uid, only := wire.OnlyUID(resp.Rest)
-	if only {
-		c.uids, c.seqs = append(c.uids, uid), append(c.seqs, resp.Num)
-	}
-	return only, nil
 }
 
 // spare takes the messages out that a conditional STORE left alone: the response code MODIFIED names them as the command did (RFC 7162,

@@ -79,3 +79,23 @@ func TestCheckID(t *testing.T) {
 		}
 	}
 }
+
+// TestUIDsWithFlags: a mail store may tell flags along with the UIDs that the trace asks for, and flags of other messages among them.
+func TestUIDsWithFlags(t *testing.T) {
+	c := &uidCollector{}
+	take := c.fetchOf("2:4,9:*")
+	r := wire.NewResponseReader(strings.NewReader("* 2 FETCH (UID 20)\r\n* 3 FETCH (UID 30 FLAGS (\\Seen))\r\n* 7 FETCH (UID 70 FLAGS ())\r\n* 12 FETCH (FLAGS () UID 120)\r\n* 4 EXPUNGE\r\n"))
+	var passed int
+	for {
+		resp, err := r.Next()
+		if err != nil {
+			break
+		}
+		if took, err := take(r, resp); err != nil || !took {
+			passed++
+		}
+	}
+	if got := c.String(); got != "20,30,120" || passed != 4 {
+		t.Errorf("UIDs %s, %d responses for the client", got, passed)
+	}
+}

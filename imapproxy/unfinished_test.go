@@ -66,7 +66,7 @@ func TestFinishTransfers(t *testing.T) {
 	}{
 		{"not all had arrived", false, nil, 0, 1, 0},
 		{"all had arrived", true, nil, 0, 0, 1},
-		{"a session works on it", true, func(t *testing.T, f *fixture, _ *client, _ *brittleStore, tr transfer.Transfer) { f.proxy.work(tr.ID) }, 0, 1, 1},
+		{"a session works on it", true, func(_ *testing.T, f *fixture, _ *client, _ *brittleStore, tr transfer.Transfer) { f.proxy.work(tr.ID) }, 0, 1, 1},
 		{"a store is down", true, func(_ *testing.T, _ *fixture, _ *client, s *brittleStore, _ transfer.Transfer) { s.fail(claire) }, 1, 1, 1},
 		{"somebody removed the copy", true, func(_ *testing.T, _ *fixture, c *client, _ *brittleStore, _ transfer.Transfer) {
 			c.ok("SELECT Comptes/" + urgences + "/INBOX")
@@ -74,6 +74,7 @@ func TestFinishTransfers(t *testing.T) {
 			c.ok("CLOSE")
 		}, 0, 1, 0},
 		{"the folder is another one", true, func(t *testing.T, f *fixture, _ *client, _ *brittleStore, tr transfer.Transfer) {
+			t.Helper()
 			tr.Source.UIDValidity++
 			if err := f.transfers.Put(t.Context(), tr); err != nil {
 				t.Fatal(err)

@@ -239,12 +239,12 @@ func TestCondStoreUIDs(t *testing.T) {
 	c.ok("ENABLE CONDSTORE")
 	for seq, line := range c.ok("FETCH 1:2 (UID)")[:2] {
 		rest := strings.TrimPrefix(line, fmt.Sprintf("* %d FETCH ", seq+1))
-		if uid, ok := wire.OnlyUID([]byte(rest)); !ok || uid != uint32(seq+1) {
+		if uid, ok := wire.FetchedUID([]byte(rest)); !ok || uid != uint32(seq+1) {
 			t.Errorf("%s: %d, %v", line, uid, ok)
 		}
 	}
 	got := c.ok(`STORE 1 +FLAGS (\Seen)`)
-	if uid, ok := wire.OnlyUID([]byte(strings.TrimPrefix(got[0], "* 1 FETCH "))); ok {
+	if uid, ok := wire.FetchedUID([]byte(strings.TrimPrefix(got[0], "* 1 FETCH "))); ok {
 		t.Errorf("%s: %d", got[0], uid)
 	}
 }

@@ -72,7 +72,7 @@ func (s *Store) tlsConfig(address string) *tls.Config {
 		cfg = s.opt.TLS.Clone()
 	}
 	if cfg.ServerName == "" {
-		cfg.ServerName, _, _ = net.SplitHostPort(address) //nolint:errcheck // it was dialled
+		cfg.ServerName, _, _ = net.SplitHostPort(address)
 	}
 	return cfg
 }

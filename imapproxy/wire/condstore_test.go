@@ -6,14 +6,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestOnlyUID(t *testing.T) {
-	for rest, want := range map[string]uint32{
-		"(UID 7)": 7, "(uid 7)": 7, "(UID 7 MODSEQ (12))": 7, "(MODSEQ (12) UID 7)": 7, "(UID 4294967295 MODSEQ (9223372036854775807))": 4294967295,
-		"(UID 0)": 0, "(UID 7 FLAGS ())": 0, "(MODSEQ (12))": 0, "(UID 7": 0, "(UID 7) x": 0, "(UID 7 MODSEQ 12)": 0, "(UID x)": 0, "()": 0, "": 0,
-		"(UID 7 BODY[] {3}": 0, "(UID 4294967296)": 0,
+func TestFetchedUID(t *testing.T) {
+	for rest, want := range map[string]struct {
+		uid  uint32
+		only bool
+	}{
+		"(UID 7)": {7, true}, "(uid 7)": {7, true}, "(UID 7 MODSEQ (12))": {7, true}, "(MODSEQ (12) UID 7)": {7, true},
+		"(UID 4294967295 MODSEQ (9223372036854775807))": {4294967295, true},
+		`(UID 7 FLAGS (\Seen $Forwarded))`:              {7, false}, `(FLAGS (\Seen) MODSEQ (12) UID 7)`: {7, false},
+		"(UID 0)": {}, "(FLAGS ())": {}, "(MODSEQ (12))": {}, "(UID 7": {}, "(UID 7) x": {}, "(UID 7 MODSEQ 12)": {}, "(UID x)": {}, "()": {}, "": {},
+		"(UID 7 BODY[] {3}": {}, "(UID 4294967296)": {}, `(UID 7 ENVELOPE ())`: {},
 	} {
-		if uid, ok := OnlyUID([]byte(rest)); ok != (want > 0) || ok && uid != want {
-			t.Errorf("%s: %d, %v", rest, uid, ok)
+		if uid, only := FetchedUID([]byte(rest)); uid != want.uid || only != want.only {
+			t.Errorf("%s: %d, %v", rest, uid, only)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func TestInput(t *testing.T) {
 				continue
 			}
 			if err != nil {
-				if err != io.EOF {
+				if !errors.Is(err, io.EOF) {
 					t.Errorf("%s: at the end %v", name, err)
 				}
 				break
@@ -51,7 +51,7 @@ func TestInput(t *testing.T) {
 		if got.String() != text {
 			t.Errorf("%s: %d octets of %d are not those that went in", name, got.Len(), len(text))
 		}
-		if _, err := in.readSlice('\n'); err != io.EOF || in.buf != nil {
+		if _, err := in.readSlice('\n'); !errors.Is(err, io.EOF) || in.buf != nil {
 			t.Errorf("%s: after the end %v, memory held: %v", name, err, in.buf != nil)
 		}
 	}

@@ -351,7 +351,7 @@ func FuzzParsers(f *testing.F) {
 			}
 		}
 		NamesModSeq(in)
-		if uid, ok := OnlyUID(in); ok && uid == 0 {
+		if uid, ok := FetchedUID(in); ok && uid == 0 {
 			t.Errorf("%q holds the UID 0", in)
 		}
 		if set, err := ParseNumSet(string(in)); err == nil {

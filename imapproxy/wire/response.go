@@ -297,10 +297,11 @@ func CutLiteral(args []byte) (head []byte, size int64, rest []byte, ok bool) {
 	return args[:open], size, args[eol+2:], true
 }
 
-// OnlyUID answers the UID of a FETCH response that holds it and nothing else but a modification sequence, which a mail store adds for
-// some clients: "(UID 7)", "(UID 7 MODSEQ (12))".
-func OnlyUID(rest []byte) (uid uint32, ok bool) {
+// FetchedUID answers the UID of a FETCH response that holds nothing but numbers and flags, 0 of any other. only says that it holds
+// nothing that a client wants to know: the UID, and a modification sequence, which a mail store adds for some clients.
+func FetchedUID(rest []byte) (uid uint32, only bool) {
 	p := NewParser(rest)
+	only = true
 	err := p.List(func() error {
 		name, err := p.Word()
 		if err != nil {
@@ -314,12 +315,18 @@ func OnlyUID(rest []byte) (uid uint32, ok bool) {
 			uid, err = p.Number()
 		case "MODSEQ":
 			err = p.List(func() error { _, err := p.Number64(); return err })
+		case "FLAGS":
+			only = false
+			_, err = p.FlagList()
 		default:
 			err = syntax("Another item")
 		}
 		return err
 	})
-	return uid, err == nil && uid > 0 && p.End() == nil
+	if err != nil || uid == 0 || p.End() != nil {
+		return 0, false
+	}
+	return uid, only
 }
 
 // AppendNumbers appends the numbers that stand in a line such as "* SEARCH 2 84 882" to list; other words are passed over.
