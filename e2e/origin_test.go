@@ -436,3 +436,55 @@ func TestConnectionReuse(t *testing.T) {
 		t.Errorf("%d logins for 10 sessions", n)
 	}
 }
+
+// TestPassedExtensions: what all mail stores of a session have, its client has: here a person whose only mailbox is on a Dovecot.
+func TestPassedExtensions(t *testing.T) {
+	o := startDovecot(t, dovecotNamespace, nil)
+	d := withStores(t, map[string]string{"sophie.moreau": "dovecot"}, func(d *daemon) string {
+		return o.mailstore("dovecot", d.withCredentials("authzid"))
+	})
+	login(t, d, "sophie.moreau").ok("SELECT INBOX") // so that the gateway knows the server
+	c := login(t, d, "sophie.moreau")
+	offered := " " + strings.TrimPrefix(c.ok("CAPABILITY").untagged[0], "* CAPABILITY ") + " "
+	for _, want := range []string{
+		"CONDSTORE", "QRESYNC", "SORT", "THREAD=REFERENCES", "SEARCHRES", "WITHIN", "BINARY", "MULTIAPPEND", "SAVEDATE", "PREVIEW",
+		"ESEARCH", "MOVE", "UIDPLUS", "IDLE",
+	} {
+		if !strings.Contains(offered, " "+want+" ") {
+			t.Errorf("%s is not offered:%s", want, offered)
+		}
+	}
+	for _, never := range []string{"URLAUTH", "CATENATE", "NOTIFY", "MULTISEARCH", "METADATA", "STARTTLS", "LOGIN-REFERRALS"} {
+		if strings.Contains(offered, " "+never+" ") {
+			t.Errorf("%s is offered", never)
+		}
+	}
+	one, two := message("one@test", "Un", 300), message("two@test", "Deux", 400)
+	a := c.ok("APPEND INBOX (\\Seen) {%d+}\r\n%s (\\Flagged) {%d+}\r\n%s", len(one), one, len(two), two)
+	if !strings.HasPrefix(a.code(), "APPENDUID ") || !strings.HasSuffix(a.code(), " 1:2") {
+		t.Errorf("two messages in one APPEND: %v", a)
+	}
+	c.ok("ENABLE QRESYNC")
+	c.ok("SELECT INBOX (QRESYNC (1 1))")
+	for _, tt := range []struct{ command, want string }{
+		{"SORT (SUBJECT) UTF-8 ALL", "* SORT 2 1"},
+		{"UID THREAD REFERENCES UTF-8 ALL", "* THREAD (1)(2)"},
+		{"UID SEARCH RETURN (SAVE COUNT) FLAGGED", "COUNT 1"},
+		{"UID FETCH $ (UID FLAGS)", `UID 2 FLAGS (\Flagged`},
+		{"UID SEARCH YOUNGER 86400", "* SEARCH 1 2"},
+		{"UID FETCH 1 (BINARY.SIZE[1])", "BINARY.SIZE[1] "},
+		{"UID FETCH 1 (SAVEDATE)", `SAVEDATE "`},
+		{"UID FETCH 1 (PREVIEW (LAZY))", "PREVIEW "},
+		{"UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1)", "MODSEQ ("},
+		{`UID STORE 1 (UNCHANGEDSINCE 1) +FLAGS.SILENT ($Late)`, ""},
+		{"STATUS INBOX (HIGHESTMODSEQ)", "HIGHESTMODSEQ "},
+	} {
+		if a := c.ok("%s", tt.command); !strings.Contains(a.String(), tt.want) {
+			t.Errorf("%s: %v, want %s", tt.command, a, tt.want)
+		}
+	}
+	c.ok(`UID STORE 2 +FLAGS.SILENT (\Deleted)`)
+	if a := c.ok("UID EXPUNGE 2"); !strings.Contains(a.String(), "* VANISHED 2") {
+		t.Errorf("EXPUNGE in a session with QRESYNC: %v", a)
+	}
+}

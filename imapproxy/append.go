@@ -12,60 +12,111 @@ import (
 	"balorg/store/audit"
 )
 
-// append answers APPEND: the message streams from the client to the mail store, and nothing of it is asked for before the
-// store has agreed to take it.
+// append answers APPEND: the messages stream from the client to the mail store, and nothing of one is asked for before the store
+// has agreed to take it. All are stored or none (RFC 3502).
 func (s *session) append(cmd *wire.Command) error {
 	if cmd.Message == nil {
 		return bad("APPEND takes a message as a literal")
 	}
-	at, head, err := s.checkAppend(cmd)
+	a, at, err := s.beginAppend(cmd)
 	if err != nil {
 		s.refuseMessage(cmd)
 		return err
 	}
-	up, err := s.upstream(at.account)
+	request := fmt.Sprintf("APPEND %s {%d}", at.folder, cmd.Message.Size)
+	for n := 1; ; n++ {
+		if a.refused != nil {
+			s.refuseMessage(cmd)
+			return s.traceAppend(at, request, a.refused)
+		}
+		more, err := s.sendMessage(cmd, a)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		if err := s.nextMessage(cmd, a, at); err != nil {
+			// Only the end of the connection undoes what the mail store has of the command.
+			s.abandon(a.up)
+			s.refuseMessage(cmd)
+			return err
+		}
+		request = fmt.Sprintf("APPEND %s, %d messages", at.folder, n+1)
+	}
+	r, err := a.finish(s.ctx)
 	if err != nil {
-		s.refuseMessage(cmd)
 		return err
 	}
-	a, err := s.startAppend(up, at.folder, keepFlags(head.Flags, at.access.Rights), head.Date, cmd.Message.Size)
-	if err != nil {
-		s.refuseMessage(cmd)
-		return err
-	}
-	size := *cmd.Message
-	if a.refused != nil {
-		s.refuseMessage(cmd)
-		return s.traceAppend(at, &size, a.refused)
-	}
-	r, err := s.sendMessage(cmd, a)
-	if err != nil {
-		return err
-	}
-	return s.traceAppend(at, &size, r)
+	return s.traceAppend(at, request, r)
 }
 
-// checkAppend reads what stands before the message and checks rights and size.
-func (s *session) checkAppend(cmd *wire.Command) (place, wire.Append, error) {
+// beginAppend announces the first message to the mail store.
+func (s *session) beginAppend(cmd *wire.Command) (*appending, place, error) {
 	head, err := wire.ParseAppend(cmd.Args)
 	if err != nil {
-		return place{}, head, err
-	}
-	if cmd.Message.Binary {
-		return place{}, head, no("UNKNOWN-CTE", "Binary messages are not supported")
+		return nil, place{}, err
 	}
 	at, err := s.locate(cmd, head.Mailbox, needs("APPEND"))
 	if err != nil {
-		return place{}, head, err
+		return nil, place{}, err
 	}
-	if cmd.Message.Size > s.p.opt.MaxMessage {
-		return place{}, head, no("TOOBIG", fmt.Sprintf("The message is larger than %d octets", s.p.opt.MaxMessage))
+	if err := s.checkMessage(cmd.Message); err != nil {
+		return nil, place{}, err
 	}
-	return at, head, nil
+	up, err := s.upstream(at.account)
+	if err != nil {
+		return nil, place{}, err
+	}
+	if cmd.Message.Binary && !up.caps["BINARY"] {
+		return nil, place{}, errNoBinary()
+	}
+	a, err := s.startAppend(up, at.folder, describe(head, at, cmd.Message))
+	return a, at, err
 }
 
-// sendMessage copies the client's literal to the mail store and ends the command at both sides.
-func (s *session) sendMessage(cmd *wire.Command, a *appending) (*reply, error) {
+// nextMessage announces a further message of the same APPEND.
+func (s *session) nextMessage(cmd *wire.Command, a *appending, at place) error {
+	if !a.up.caps["MULTIAPPEND"] {
+		return bad("APPEND takes one message")
+	}
+	head, err := wire.ParseNextAppend(cmd.Args)
+	if err != nil {
+		return err
+	}
+	if err := s.checkMessage(cmd.Message); err != nil {
+		return err
+	}
+	if cmd.Message.Binary && !a.up.caps["BINARY"] {
+		return errNoBinary()
+	}
+	a.up.owes(a.ex)
+	return a.announce(s.ctx, describe(head, at, cmd.Message))
+}
+
+func (s *session) checkMessage(m *wire.Literal) error {
+	if m.Size > s.p.opt.MaxMessage {
+		return no("TOOBIG", fmt.Sprintf("The message is larger than %d octets", s.p.opt.MaxMessage))
+	}
+	return nil
+}
+
+func errNoBinary() *answer { return no("UNKNOWN-CTE", "Binary messages are not supported") }
+
+// announced is what the mail store is told of a message ahead of it.
+type announced struct {
+	flags  []string
+	date   string
+	size   int64
+	binary bool
+}
+
+func describe(head wire.Append, at place, m *wire.Literal) announced {
+	return announced{keepFlags(head.Flags, at.access.Rights), head.Date, m.Size, m.Binary}
+}
+
+// sendMessage copies the client's literal to the mail store, and tells whether another message follows.
+func (s *session) sendMessage(cmd *wire.Command, a *appending) (more bool, err error) {
 	size := cmd.Message.Size
 	literal, err := s.in.AcceptLiteral(s.proceed)
 	if err == nil {
@@ -75,21 +126,16 @@ func (s *session) sendMessage(cmd *wire.Command, a *appending) (*reply, error) {
 		// Half a message: only the end of the connection undoes the command at the mail store.
 		s.abandon(a.up)
 		if s.readError(err) {
-			return nil, errLost
+			return false, errLost
 		}
 		s.done = true
-		return nil, errAnswered
+		return false, errAnswered
 	}
-	more, err := s.in.EndAppend()
-	if err != nil || more {
+	more, err = s.in.EndAppend()
+	if err != nil {
 		s.abandon(a.up)
-		if err == nil {
-			s.refuseMessage(cmd) // RFC 3502 is not offered
-			err = bad("APPEND takes one message")
-		}
-		return nil, err
 	}
-	return a.finish(s.ctx)
+	return more, err
 }
 
 // abandon closes a connection to a mail store in the middle of a command. When it is the selected one, the session cannot go
@@ -103,11 +149,8 @@ func (s *session) abandon(up *upstream) {
 	s.forget(up)
 }
 
-func (s *session) traceAppend(at place, m *wire.Literal, r *reply) error {
-	record := audit.Record{
-		Action: audit.Append, Mailbox: party(at.account), Folder: at.folder,
-		Request: fmt.Sprintf("APPEND %s {%d}", at.folder, m.Size),
-	}
+func (s *session) traceAppend(at place, request string, r *reply) error {
+	record := audit.Record{Action: audit.Append, Mailbox: party(at.account), Folder: at.folder, Request: request}
 	if r.ok() {
 		record.UIDValidity, record.UIDs = appendUID(r.code)
 	}
@@ -142,37 +185,46 @@ type appending struct {
 }
 
 // startAppend announces a message to a mail store and waits until that asks for it or refuses it.
-func (s *session) startAppend(up *upstream, folder string, flags []string, date string, size int64) (*appending, error) {
-	line, err := up.appendFolder([]byte("APPEND "), folder)
+func (s *session) startAppend(up *upstream, folder string, m announced) (*appending, error) {
+	command, err := up.appendFolder([]byte("APPEND "), folder)
 	if err != nil {
 		return nil, err
 	}
 	a := &appending{up: up, answered: make(chan *reply, 1)}
-	ex := &exchange{asks: true, proceed: make(chan struct{}, 1), done: func(r *reply) { a.answered <- r }}
-	a.ex = ex
-	if err := up.start(s.ctx, ex); err != nil {
+	a.ex = &exchange{asks: true, proceed: make(chan struct{}, 1), done: func(r *reply) { a.answered <- r }}
+	if err := up.start(s.ctx, a.ex); err != nil {
 		return nil, err
 	}
-	if len(flags) > 0 {
-		line = append(line, " ("+strings.Join(flags, " ")+")"...)
+	up.out.Write(command) //nolint:errcheck // the buffer keeps the error for flush
+	return a, a.announce(s.ctx, m)
+}
+
+// announce writes what stands before a message and waits until the mail store asks for it or refuses it.
+func (a *appending) announce(ctx context.Context, m announced) error {
+	var head []byte
+	if len(m.flags) > 0 {
+		head = append(head, " ("+strings.Join(m.flags, " ")+")"...)
 	}
-	if date != "" {
-		line = append(line, ` "`+date+`"`...)
+	if m.date != "" {
+		head = append(head, ` "`+m.date+`"`...)
 	}
-	fmt.Fprintf(up.out, "%s {%d}\r\n", line, size) //nolint:errcheck // the buffer keeps the error for flush
-	if err := up.flush(); err != nil {
-		return nil, err
+	if head = append(head, ' '); m.binary {
+		head = append(head, '~')
+	}
+	fmt.Fprintf(a.up.out, "%s{%d}\r\n", head, m.size) //nolint:errcheck // the buffer keeps the error for flush
+	if err := a.up.flush(); err != nil {
+		return err
 	}
 	select {
-	case <-ex.proceed:
-		return a, nil
+	case <-a.ex.proceed:
+		return nil
 	case a.refused = <-a.answered:
 		if a.refused == nil {
-			return nil, errLost
+			return errLost
 		}
-		return a, nil
-	case <-s.ctx.Done():
-		return nil, context.Cause(s.ctx)
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

@@ -247,7 +247,7 @@ func (t *transferring) one(m transferred) error {
 		if !ok {
 			return true, fmt.Errorf("%w: message without literal", wire.ErrResponse)
 		}
-		a, failed = t.s.startAppend(t.dst, t.to.folder, keepFlags(m.flags, t.to.access.Rights), m.date, size)
+		a, failed = t.s.startAppend(t.dst, t.to.folder, announced{flags: keepFlags(m.flags, t.to.access.Rights), date: m.date, size: size})
 		if failed != nil || a.refused != nil {
 			return true, nil //nolint:nilerr // the fault is the destination's: the source's reader only skips the message
 		}
