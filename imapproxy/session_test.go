@@ -110,7 +110,7 @@ func TestSelectHopsBetweenAccounts(t *testing.T) {
 			t.Errorf("INBOX: %q", got)
 		}
 		got := c.ok("SELECT Comptes/" + noemie + "/INBOX")
-		if !has(got, "* 1 EXISTS") {
+		if !has(got, "* 1 EXISTS") || !strings.HasPrefix(got[0], "* OK [CLOSED] ") {
 			t.Errorf("SELECT: %q", got)
 		}
 		if got := c.ok("FETCH 1 (BODY.PEEK[HEADER.FIELDS (SUBJECT)])"); !strings.Contains(got[0], "Subject: own") {
