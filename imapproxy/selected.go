@@ -21,11 +21,11 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 		return err
 	}
 	// RFC 9051, 6.3.2: a SELECT that fails leaves nothing selected.
-	before := s.sel
+	selectedBefore := s.sel != nil
 	if err := s.unselect(); err != nil {
 		return err
 	}
-	if before != nil {
+	if selectedBefore {
 		s.out.printf("* OK [CLOSED] Previous mailbox is closed\r\n") // RFC 7162, 3.2.11: what comes now is of the next one
 	}
 	if args.CondStore {
