@@ -18,6 +18,8 @@ func (s *session) idle(cmd *wire.Command) error {
 		s.tell(true)
 		changed = s.view.Changed()
 	}
+	s.in.Rest()
+	s.line = nil
 	for !s.done && s.lost == nil && !s.in.Buffered() && !s.from.waiting() {
 		s.to.flush()
 		select {

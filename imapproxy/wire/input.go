@@ -27,11 +27,18 @@ type input struct {
 
 func (in *input) buffered() int { return in.w - in.r }
 
+// release gives the buffer back while nothing is in it.
+func (in *input) release() {
+	if in.buffered() == 0 && in.buf != nil {
+		inputBuffers.Put(in.buf)
+		in.buf, in.r, in.w, in.more = nil, 0, 0, false
+	}
+}
+
 // fill reads more, after what is buffered has been moved to the front.
 func (in *input) fill() error {
-	if in.buffered() == 0 && in.buf != nil && !in.more {
-		inputBuffers.Put(in.buf)
-		in.buf, in.r, in.w = nil, 0, 0
+	if !in.more {
+		in.release()
 	}
 	if in.buf == nil {
 		n, err := in.src.Read(in.first[:])

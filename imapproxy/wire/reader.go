@@ -59,6 +59,12 @@ func (r *Reader) SetLimits(lim Limits) { r.lim = lim.withDefaults() }
 // Buffered tells whether octets of a further command are here already.
 func (r *Reader) Buffered() bool { return r.br.buffered() > 0 }
 
+// Rest gives memory back while the caller waits for something else than a command. What was read last is not valid any more.
+func (r *Reader) Rest() {
+	r.br.release()
+	r.buf = nil
+}
+
 // ReadLine reads one line that is no command, such as the DONE of IDLE, and answers it without its end; it is valid until
 // the next read. A line longer than max is ErrClose.
 func (r *Reader) ReadLine(max int) ([]byte, error) {
