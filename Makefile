@@ -7,7 +7,7 @@ STATICCHECK := $(TOOLS)/staticcheck
 GOLANGCI := $(TOOLS)/golangci-lint
 PEERS := sh e2e/peers.sh
 
-.PHONY: demo test peers vet unit race script e2e lint fmt bench build powercut crash fuzz clean
+.PHONY: demo test peers vet unit race e2e lint fmt bench build powercut crash fuzz clean
 
 demo: build
 	@./balorg demo $(if $(KEEP),--state '$(KEEP)')
@@ -51,6 +51,14 @@ bench:
 # A longer look for crashes: 100 rounds of SIGKILL during parallel APPENDs.
 crash:
 	$(GO) test -count=1 -timeout 60m -run TestKill ./e2e -kill-rounds 100
+
+# A longer look for input that breaks the grammar or a session: each target for a minute.
+fuzz:
+	grep -rl '^func Fuzz' --include='*_test.go' . | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' "$$file"); do \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime 60s "./$$(dirname "$$file")" || exit 1; \
+		done; \
+	done
 
 # What a power cut leaves on disk; root and a loop device.
 powercut:
