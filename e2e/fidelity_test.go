@@ -26,37 +26,69 @@ var items = []string{
 
 // TestFidelity: whatever is fetched of awkward messages comes through octet for octet as the mail store says it.
 func TestFidelity(t *testing.T) {
-	o := startDovecot(t, dovecotNamespace, map[string]string{address(urgences): "direct"})
-	d := withStores(t, map[string]string{urgences: "dovecot"}, func(d *daemon) string {
-		return o.mailstore("dovecot", d.withCredentials("authzid"))
+	dovecot, cyrus := startDovecot(t, dovecotNamespace, map[string]string{address(urgences): "direct"}), startCyrus(t, cyrusSlashes, secretariat)
+	d := withStores(t, map[string]string{urgences: "dovecot", secretariat: "cyrus"}, func(d *daemon) string {
+		return dovecot.mailstore("dovecot", d.withCredentials("authzid")) + cyrus.mailstore("cyrus", d.withCredentials("authzid"))
 	})
-	direct := o.direct("", address(urgences), "direct")
-	messages := corpus()
-	for i, m := range messages {
-		if a := direct.append("INBOX", fmt.Sprintf(`(\Flagged) "%2d-Feb-2025 04:05:06 +0200"`, i%28+1), m.octets); a.status != "OK" {
-			t.Fatalf("%s: %v", m.name, a)
+	t.Run("Dovecot", func(t *testing.T) {
+		direct, c := dovecot.direct("", address(urgences), "direct"), login(t, d, claire)
+		filed := fileCorpus(t, direct)
+		if len(filed) != len(corpus()) {
+			t.Errorf("it takes %d messages only", len(filed))
+		}
+		c.ok("EXAMINE %s", shared(urgences, "INBOX"))
+		for _, item := range items {
+			for i, m := range filed {
+				for _, command := range []string{"UID FETCH", "FETCH"} {
+					compareAnswers(t, m.name, fmt.Sprintf("%s %d %s", command, i+1, item), direct, c)
+				}
+			}
+		}
+		compareSets(t, direct, c)
+	})
+	t.Run("Cyrus", func(t *testing.T) {
+		direct, c := cyrus.as(secretariat), login(t, d, claire)
+		// It takes no bare CR or LF, no NUL, and no header that is none.
+		if filed := fileCorpus(t, direct); len(filed) < 60 {
+			t.Errorf("it takes %d messages only", len(filed))
+		}
+		c.ok("EXAMINE %s", shared(secretariat, "INBOX"))
+		compareSets(t, direct, c)
+	})
+}
+
+// fileCorpus files the awkward messages that a mail store takes, and opens their folder.
+func fileCorpus(t *testing.T, direct *client) (filed []awkward) {
+	t.Helper()
+	for i, m := range corpus() {
+		switch a := direct.append("INBOX", fmt.Sprintf(`(\Flagged) "%2d-Feb-2025 04:05:06 +0200"`, i%28+1), m.octets); a.status {
+		case "OK":
+			filed = append(filed, m)
+		case "NO":
+			t.Logf("%s: %s", m.name, a)
+		default:
+			t.Fatalf("%s: %s", m.name, a)
 		}
 	}
 	direct.ok("EXAMINE INBOX")
-	c := login(t, d, claire)
-	c.ok("EXAMINE %s", shared(urgences, "INBOX"))
+	return filed
+}
+
+// compareSets fetches every item of many messages at once, and searches, sorts and threads them.
+func compareSets(t *testing.T, direct, gateway *client) {
+	t.Helper()
 	compared := 0
 	for _, item := range items {
-		for i, m := range messages {
-			for _, command := range []string{fmt.Sprintf("UID FETCH %d %s", i+1, item), fmt.Sprintf("FETCH %d %s", i+1, item)} {
-				compared += compareAnswers(t, m.name, command, direct, c)
-			}
-		}
 		for _, command := range []string{"FETCH 1:* ", "UID FETCH 20:30,3,* "} {
-			compared += compareAnswers(t, "several", command+item, direct, c)
+			compared += compareAnswers(t, "several", command+item, direct, gateway)
 		}
 	}
-	t.Logf("%d responses of %d messages are the same", compared, len(messages))
+	t.Logf("%d responses are the same", compared)
 	for _, command := range []string{
 		"SEARCH ALL", "UID SEARCH SUBJECT a", "SEARCH RETURN (MIN MAX COUNT) TEXT b", "SORT (SUBJECT SIZE) UTF-8 ALL", "UID SORT (REVERSE FROM) UTF-8 ALL",
 		"THREAD REFERENCES UTF-8 ALL", "FETCH 1:* (FLAGS) (CHANGEDSINCE 1)",
 	} {
-		if compareAnswers(t, "all", command, direct, c) == 0 {
+		if compareAnswers(t, "all", command, direct, gateway) == 0 {
 			t.Errorf("%s answers nothing", command)
 		}
 	}
