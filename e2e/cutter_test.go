@@ -197,11 +197,14 @@ func (c *cutter) hold() {
 	c.held = make(chan struct{})
 }
 
-// heal lets everything pass again.
+// heal lets everything pass again. A cut that was to come must have come.
 func (c *cutter) heal() {
 	c.t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.pattern != nil {
+		c.t.Errorf("the store did not say %q, or not enough behind it", c.pattern)
+	}
 	c.broken, c.pattern = false, nil
 	if c.held != nil {
 		close(c.held)

@@ -109,8 +109,9 @@ func TestStoreCutInList(t *testing.T) {
 		direct.ok("CREATE Dossier%d", i)
 	}
 	for _, at := range []int{0, 1, 7, 60, 300, 700} {
-		f.cable.cutBehind("* LIST", 1, at)
 		c := login(t, f.daemon, claire)
+		f.comesBack(c, "STATUS "+shared(urgences, "INBOX")+" (MESSAGES)") // which tells the gateway of no folder
+		f.cable.cutBehind("* LIST", 1, at)
 		unavailable(t, c, `LIST "" "*"`)
 		c.ok("SELECT INBOX")
 		f.cable.heal()
