@@ -439,7 +439,7 @@ func TestConnectionReuse(t *testing.T) {
 
 // TestPassedExtensions: what all mail stores of a session have, its client has: here a person whose only mailbox is on a Dovecot.
 func TestPassedExtensions(t *testing.T) {
-	o := startDovecot(t, dovecotNamespace, nil)
+	o := startDovecot(t, "mail_attribute_dict = file:%h/attributes\nprotocol imap {\n  imap_metadata = yes\n}\n"+dovecotNamespace, nil)
 	d := withStores(t, map[string]string{"sophie.moreau": "dovecot"}, func(d *daemon) string {
 		return o.mailstore("dovecot", d.withCredentials("authzid"))
 	})
@@ -448,13 +448,13 @@ func TestPassedExtensions(t *testing.T) {
 	offered := " " + strings.TrimPrefix(c.ok("CAPABILITY").untagged[0], "* CAPABILITY ") + " "
 	for _, want := range []string{
 		"CONDSTORE", "QRESYNC", "SORT", "THREAD=REFERENCES", "SEARCHRES", "WITHIN", "BINARY", "MULTIAPPEND", "SAVEDATE", "PREVIEW",
-		"ESEARCH", "MOVE", "UIDPLUS", "IDLE",
+		"ESEARCH", "MOVE", "UIDPLUS", "IDLE", "METADATA",
 	} {
 		if !strings.Contains(offered, " "+want+" ") {
 			t.Errorf("%s is not offered:%s", want, offered)
 		}
 	}
-	for _, never := range []string{"URLAUTH", "CATENATE", "NOTIFY", "MULTISEARCH", "METADATA", "STARTTLS", "LOGIN-REFERRALS"} {
+	for _, never := range []string{"URLAUTH", "CATENATE", "NOTIFY", "MULTISEARCH", "STARTTLS", "LOGIN-REFERRALS"} {
 		if strings.Contains(offered, " "+never+" ") {
 			t.Errorf("%s is offered", never)
 		}
@@ -478,10 +478,15 @@ func TestPassedExtensions(t *testing.T) {
 		{"UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1)", "MODSEQ ("},
 		{`UID STORE 1 (UNCHANGEDSINCE 1) +FLAGS.SILENT ($Late)`, ""},
 		{"STATUS INBOX (HIGHESTMODSEQ)", "HIGHESTMODSEQ "},
+		{`SETMETADATA INBOX (/private/comment "de l'équipe")`, ""},
+		{"GETMETADATA (MAXSIZE 100) INBOX (/private/comment)", "* METADATA INBOX (/private/comment "},
 	} {
 		if a := c.ok("%s", tt.command); !strings.Contains(a.String(), tt.want) {
 			t.Errorf("%s: %v, want %s", tt.command, a, tt.want)
 		}
+	}
+	if a := c.do(`GETMETADATA "" (/shared/admin)`); a.short() != "NO NOPERM" {
+		t.Errorf("what the server says of itself: %v", a)
 	}
 	c.ok(`UID STORE 2 +FLAGS.SILENT (\Deleted)`)
 	if a := c.ok("UID EXPUNGE 2"); !strings.Contains(a.String(), "* VANISHED 2") {

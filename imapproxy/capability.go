@@ -20,7 +20,7 @@ var ownCapabilities = [...]string{
 var storeCapabilities = [...]string{
 	"IDLE", "UIDPLUS", "MOVE", "STATUS=SIZE", "ESEARCH", "QUOTA", "CONDSTORE", "QRESYNC", "SEARCHRES", "WITHIN", "SORT", "SORT=DISPLAY",
 	"THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "THREAD=REFS", "SAVEDATE", "PREVIEW", "OBJECTID",
-	"BINARY", "MULTIAPPEND",
+	"BINARY", "MULTIAPPEND", "METADATA",
 }
 
 // capabilities answers the list for the session as it stands.

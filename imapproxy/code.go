@@ -6,7 +6,7 @@ import "strings"
 // refusal. None carries a mailbox name. Others are dropped: they concern the connection between store and proxy.
 func passedCodes(name string) (text string, passed bool) {
 	switch name {
-	case "APPENDUID", "COPYUID", "READ-ONLY", "READ-WRITE", "UIDNOTSTICKY", "MODIFIED", "HIGHESTMODSEQ", "NOMODSEQ", "MAILBOXID", "CLOSED":
+	case "APPENDUID", "COPYUID", "READ-ONLY", "READ-WRITE", "UIDNOTSTICKY", "MODIFIED", "HIGHESTMODSEQ", "NOMODSEQ", "MAILBOXID", "CLOSED", "METADATA":
 		return "The mail store refused the command", true
 	case "TRYCREATE", "NONEXISTENT":
 		return "No such mailbox", true

@@ -46,6 +46,8 @@ func newCommands() map[string]command {
 		"EXAMINE":     {in: loggedIn, reads: true, run: (*session).selectFolder},
 		"IDLE":        {in: loggedIn, run: (*session).idle},
 
+		"GETMETADATA":  {in: loggedIn, reads: true, run: (*session).getMetadata},
+		"SETMETADATA":  {in: loggedIn, run: (*session).setMetadata},
 		"MYRIGHTS":     {in: loggedIn, reads: true, run: (*session).myRights},
 		"GETACL":       {in: loggedIn, reads: true, run: (*session).getACL},
 		"LISTRIGHTS":   {in: loggedIn, reads: true, run: (*session).listRights},

@@ -259,6 +259,38 @@ func (p *Parser) statusItems() (items []string, err error) {
 	return items, err
 }
 
+// Metadata is the arguments of GETMETADATA and SETMETADATA (RFC 5464).
+type Metadata struct {
+	Options string // parenthesised and with a space behind, or ""
+	Mailbox string // wire form; "" is the server itself
+	Entries []byte // the rest, as written
+}
+
+// ParseMetadata reads the arguments of GETMETADATA and SETMETADATA as far as the mailbox.
+func ParseMetadata(args []byte) (m Metadata, err error) {
+	p := NewParser(args)
+	if p.Peek() == '(' {
+		inner, err := p.balanced()
+		if err != nil {
+			return m, err
+		}
+		m.Options = "(" + string(inner) + ") "
+		if err := p.SP(); err != nil {
+			return m, err
+		}
+	}
+	if m.Mailbox, err = p.Mailbox(); err != nil {
+		return m, err
+	}
+	if err := p.SP(); err != nil {
+		return m, err
+	}
+	if m.Entries = p.Rest(); len(m.Entries) == 0 {
+		return m, syntax("Entries are missing")
+	}
+	return m, nil
+}
+
 // Select is the arguments of SELECT and EXAMINE.
 type Select struct {
 	Mailbox   string // wire form

@@ -270,10 +270,19 @@ var parsers = map[string]func([]byte) error{
 	"SEARCH": func(b []byte) error { _, err := ParseSearch(b); return err },
 	"LIST":   func(b []byte) error { _, err := ParseList("LIST", b); return err },
 	"LSUB":   func(b []byte) error { _, err := ParseList("LSUB", b); return err },
+	"ACROSS": func(b []byte) error { _, err := ParseCopyAcross(b); return err },
+	"META":   func(b []byte) error { _, err := ParseMetadata(b); return err },
 }
 
 func TestRefusedCommands(t *testing.T) {
 	for _, tt := range []struct{ command, args string }{
+		{"ACROSS", "1 INBOX"},
+		{"ACROSS", "1 id x INBOX"},
+		{"ACROSS", "1 id 5 INBOX x"},
+		{"META", "INBOX"},
+		{"META", "INBOX "},
+		{"META", "(DEPTH 1 INBOX (/private/comment)"},
+		{"META", "(DEPTH 1)"},
 		{"FETCH", ""},
 		{"FETCH", "1"},
 		{"FETCH", "1 X"},
@@ -340,6 +349,7 @@ func FuzzParsers(f *testing.F) {
 		"1:*,4 (UID BODY.PEEK[1.HEADER.FIELDS (a {1}\r\nb)]<1.2>)", `1 +FLAGS.SILENT (\Seen)`, "1 INBOX", `INBOX (\Seen) " 1-Feb-2026 10:00:00 +0100"`,
 		"INBOX (MESSAGES)", "x (QRESYNC (1 2))", `RETURN (ALL) CHARSET UTF-8 OR NOT SEEN (FROM "a" SINCE 1-Feb-2026) HEADER x {1+}` + "\r\ny",
 		`(SUBSCRIBED) "" (a % "*") RETURN (STATUS (SIZE))`, "$", "", "(((((", `"`, "{5}\r\n", "1 (PREVIEW (LAZY) MODSEQ) (CHANGEDSINCE 5)", `MODSEQ "/flags/\\draft" all 5`,
+		"(DEPTH 1) INBOX (/private/comment {1}\r\nx)", "1:3 abcdef 1000 INBOX",
 	} {
 		f.Add([]byte(s))
 	}
