@@ -401,6 +401,7 @@ func (u *upstream) read() error {
 		}
 		switch resp.Kind {
 		case wire.Tagged:
+			u.in.Expect(false)
 			err = u.finish(resp.Tag)
 		case wire.Continuation:
 			u.proceed()
@@ -473,7 +474,9 @@ func (u *upstream) proceed() {
 }
 
 func (u *upstream) untagged(resp *wire.Response) error {
-	if ex := u.oldest(); ex != nil && ex.data != nil {
+	ex := u.oldest()
+	u.in.Expect(ex != nil && !ex.asks)
+	if ex != nil && ex.data != nil {
 		if took, err := ex.data(u.in, resp); took || err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ type input struct {
 	buf   *[]byte // nil while it waits
 	r, w  int     // what is buffered
 	more  bool    // the last read filled the buffer: more is there already, most likely
+	flow  bool    // more is on its way: the buffer is kept
 	first [1]byte
 }
 
@@ -37,7 +38,7 @@ func (in *input) release() {
 
 // fill reads more, after what is buffered has been moved to the front.
 func (in *input) fill() error {
-	if !in.more {
+	if !in.more && !in.flow {
 		in.release()
 	}
 	if in.buf == nil {
@@ -127,6 +128,9 @@ func (in *input) peek(n int) []byte {
 	}
 	return (*in.buf)[in.r : in.r+n]
 }
+
+// behind answers what is buffered and the n octets before it, which were the last that have been read.
+func (in *input) behind(n int) []byte { return (*in.buf)[in.r-n : in.w] }
 
 // skip passes over n octets that are buffered.
 func (in *input) skip(n int) { in.r += n }

@@ -84,6 +84,9 @@ func NewResponseReader(r io.Reader) *ResponseReader {
 // Buffered tells whether octets of a further response are here already.
 func (r *ResponseReader) Buffered() bool { return r.br.buffered() > 0 }
 
+// Expect says whether more is to come at once, so that the next read need not be one that can wait for long without a buffer.
+func (r *ResponseReader) Expect(more bool) { r.br.flow = more }
+
 // Next reads the head of the next response; what was left of the one before is skipped. The answer is valid until the next call.
 func (r *ResponseReader) Next() (*Response, error) {
 	if r.open {
@@ -217,7 +220,7 @@ func announcedLiteral(line []byte) (int64, bool) {
 }
 
 func (r *ResponseReader) copyLiteral(w io.Writer, n int64) error {
-	if r.src != nil {
+	if r.src != nil && n-int64(r.br.buffered()) >= inputBuffer {
 		return r.passLiteral(w, n)
 	}
 	buf := streamBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else

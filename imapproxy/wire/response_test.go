@@ -117,6 +117,22 @@ type passing struct{ io.Reader }
 
 func (p passing) CopyNTo(w io.Writer, n int64) (int64, error) { return io.CopyN(w, p.Reader, n) }
 
+// TestResponseExpect: a reader that expects more keeps its buffer when that is empty, and no longer.
+func TestResponseExpect(t *testing.T) {
+	for _, more := range []bool{false, true} {
+		r := NewResponseReader(iotest.OneByteReader(strings.NewReader("* 1 EXISTS\r\n* 2 EXISTS\r\n")))
+		for range 2 {
+			r.Expect(more)
+			if _, err := r.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := r.Next(); err != io.EOF || (r.br.buf != nil) != more {
+			t.Errorf("expecting more: %v; held: %v, %v", more, r.br.buf != nil, err)
+		}
+	}
+}
+
 func FuzzResponses(f *testing.F) {
 	for _, s := range streams {
 		f.Add([]byte(s))
