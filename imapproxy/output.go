@@ -56,6 +56,13 @@ func (o *output) whole(err error) error {
 	return err
 }
 
+// relayRun copies the mail store's current response and the FETCH responses that have been read behind it.
+func (o *output) relayRun(r *wire.ResponseReader) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.whole(r.CopyRun(clientWriter{o.bw}))
+}
+
 // flush sends what is buffered. Its error means that the client is gone; reading from it will tell the session.
 func (o *output) flush() error {
 	o.mu.Lock()

@@ -490,6 +490,10 @@ func (u *upstream) untagged(resp *wire.Response) error {
 	if resp.Is("OK") {
 		return u.relayCode(resp)
 	}
+	if resp.Is("FETCH") && (ex == nil || ex.data == nil) {
+		// What has been read is an answer to ex or none at all: who starts a command now has not sent it yet.
+		return u.s.out.relayRun(u.in)
+	}
 	if resp.Is("ESEARCH") {
 		return u.relaySearch(resp)
 	}

@@ -117,6 +117,36 @@ type passing struct{ io.Reader }
 
 func (p passing) CopyNTo(w io.Writer, n int64) (int64, error) { return io.CopyN(w, p.Reader, n) }
 
+// runs are responses of which CopyRun may take several at once, and what it takes with the first of them when all are here.
+var runs = []struct{ all, first string }{
+	{"* 1 FETCH (UID 7)\r\n* 2 FETCH (UID 8)\r\na OK c\r\n", "* 1 FETCH (UID 7)\r\n* 2 FETCH (UID 8)\r\n"},
+	{"* 1 FETCH (A {16}\r\n* 9 FETCH ({9}\r\n B {0}\r\n)\r\n* 20 FETCH (A {2}\r\n\r\n)\r\n* 3 EXISTS\r\n* 3 FETCH (C)\r\n", "* 1 FETCH (A {16}\r\n* 9 FETCH ({9}\r\n B {0}\r\n)\r\n* 20 FETCH (A {2}\r\n\r\n)\r\n"},
+	{"* 1 FETCH (A)\r\n* 2 fetch (A)\r\n", "* 1 FETCH (A)\r\n"},
+	{"* 1 FETCH (A)\r\n* 2 FETCHED (A)\r\n", "* 1 FETCH (A)\r\n"},
+	{"* 1 FETCH (A)\r\n* 4294967295 FETCH (A)\r\n", "* 1 FETCH (A)\r\n"},
+	{"* 1 FETCH (A)\r\n* OK 2 FETCH (A)\r\n", "* 1 FETCH (A)\r\n"},
+	{"* OK x {4}\r\n* 2 FETCH (A)\r\n", "* OK x {4}\r\n"},
+	{"* 1 FETCH (A {18750}\r\n" + strings.Repeat("* 1 FETCH (X)\r\n", 1250) + ")\r\n* 2 FETCH (A)\r\n", "* 1 FETCH (A {18750}\r\n" + strings.Repeat("* 1 FETCH (X)\r\n", 1250) + ")\r\n"},
+	{"* 1 FETCH (A)\r\n* 2 FETCH (A {3}\r\nabc", "* 1 FETCH (A)\r\n"},
+	{"* 1 FETCH (A)\r\n* 2 FETCH (A", "* 1 FETCH (A)\r\n"},
+}
+
+func TestResponseRun(t *testing.T) {
+	for _, tt := range runs {
+		r := NewResponseReader(strings.NewReader(tt.all))
+		if _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := r.CopyRun(&out); err != nil {
+			t.Errorf("%.60q: %v", tt.all, err)
+		}
+		if out.String() != tt.first {
+			t.Errorf("of %.60q came %.60q, want %.60q", tt.all, out.String(), tt.first)
+		}
+	}
+}
+
 // TestResponseExpect: a reader that expects more keeps its buffer when that is empty, and no longer.
 func TestResponseExpect(t *testing.T) {
 	for _, more := range []bool{false, true} {
@@ -127,7 +157,7 @@ func TestResponseExpect(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := r.Next(); err != io.EOF || (r.br.buf != nil) != more {
+		if _, err := r.Next(); !errors.Is(err, io.EOF) || (r.br.buf != nil) != more {
 			t.Errorf("expecting more: %v; held: %v, %v", more, r.br.buf != nil, err)
 		}
 	}
@@ -137,30 +167,37 @@ func FuzzResponses(f *testing.F) {
 	for _, s := range streams {
 		f.Add([]byte(s))
 	}
+	for _, s := range runs {
+		f.Add([]byte(s.all))
+	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		copyAll := func(src io.Reader) (string, error) {
+		copyAll := func(src io.Reader, copied func(*ResponseReader, io.Writer) error) (string, error) {
 			r := NewResponseReader(src)
 			var out bytes.Buffer
 			for {
 				if _, err := r.Next(); err != nil {
 					return out.String(), err
 				}
-				if err := r.Copy(&out); err != nil {
+				if err := copied(r, &out); err != nil {
 					return out.String(), err
 				}
 			}
 		}
-		a, err := copyAll(bytes.NewReader(in))
+		a, err := copyAll(bytes.NewReader(in), (*ResponseReader).Copy)
 		if !strings.HasPrefix(string(in), a) || errors.Is(err, io.EOF) && a != string(in) {
 			t.Errorf("copied what was not there: %q from %q", a, in)
 		}
 		for _, src := range []io.Reader{
 			iotest.OneByteReader(bytes.NewReader(in)), passing{bytes.NewReader(in)}, passing{iotest.OneByteReader(bytes.NewReader(in))},
 		} {
-			b, err2 := copyAll(src)
+			b, err2 := copyAll(src, (*ResponseReader).Copy)
 			if b != a || err.Error() != err2.Error() {
 				t.Errorf("%T: %q, %v; whole %q, %v", src, b, err2, a, err)
 			}
+		}
+		b, err2 := copyAll(bytes.NewReader(in), (*ResponseReader).CopyRun)
+		if b != a || err.Error() != err2.Error() {
+			t.Errorf("in runs %q, %v; one by one %q, %v", b, err2, a, err)
 		}
 	})
 }
