@@ -116,6 +116,7 @@ type Proxy struct {
 	mu      sync.Mutex
 	moving  map[string]bool             // ids of transfers that a session is working on
 	folders map[mail.AccountID][]folder // the last list each mail store gave, for when it cannot be asked
+	offers  map[string]offer            // what each mail store's last connection offered, by the mail stores' names
 }
 
 // New makes a proxy.
@@ -140,7 +141,7 @@ func New(opt Options) *Proxy {
 	}
 	return &Proxy{
 		opt: opt, log: opt.Logger, commands: newCommands(), metrics: newMetrics(opt.Metrics),
-		folders: make(map[mail.AccountID][]folder), moving: make(map[string]bool),
+		folders: make(map[mail.AccountID][]folder), offers: make(map[string]offer), moving: make(map[string]bool),
 	}
 }
 

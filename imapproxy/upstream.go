@@ -127,11 +127,30 @@ func (u *upstream) greeting() error {
 	if !strings.EqualFold(name, "CAPABILITY") {
 		return fmt.Errorf("%w: greeting without capabilities", wire.ErrResponse)
 	}
-	u.caps = make(map[string]bool)
-	for c := range strings.FieldsSeq(list) {
-		u.caps[strings.ToUpper(c)] = true
-	}
+	u.caps = u.s.p.offered(u.account.Mailstore, list)
 	return nil
+}
+
+// offer is what a mail store can do.
+type offer struct {
+	list string // as it says it
+	caps map[string]bool
+}
+
+// offered answers the capabilities of a list as a set, which all connections that were given the same list share and nobody changes:
+// a set of its own would be the most that an idle connection holds.
+func (p *Proxy) offered(store, list string) map[string]bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := p.offers[store]
+	if last.caps == nil || last.list != list {
+		last = offer{list, make(map[string]bool)}
+		for c := range strings.FieldsSeq(list) {
+			last.caps[strings.ToUpper(c)] = true
+		}
+		p.offers[store] = last
+	}
+	return last.caps
 }
 
 // splitCode takes the response code off a text.

@@ -46,7 +46,9 @@ func (c *Conn) Names() Names { return c.names }
 func (c *Conn) Read(p []byte) (int, error) {
 	if len(c.head) > 0 {
 		n := copy(p, c.head)
-		c.head = c.head[n:]
+		if c.head = c.head[n:]; len(c.head) == 0 {
+			c.head = nil // it is not kept for as long as the connection
+		}
 		return n, nil
 	}
 	if c.in != nil {

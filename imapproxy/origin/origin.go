@@ -151,8 +151,11 @@ func (s *Store) Open(ctx context.Context, who Who) (*Conn, error) {
 	}
 	c.release, c.mailbox = release, who
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Equal(s.caps, c.caps) {
+		c.caps = s.caps // one list for all connections
+	}
 	s.caps = c.caps
-	s.mu.Unlock()
 	return c, nil
 }
 
