@@ -28,27 +28,29 @@ func (s *session) capabilities() string {
 	if s.person == nil {
 		return s.preLoginCapabilities()
 	}
-	list := slices.Clone(ownCapabilities[:])
 	limit := s.p.opt.MaxMessage
-	var common map[string]bool
+	common := slices.Clone(storeCapabilities[:])
+	var asked []string // mail stores
 	for _, access := range s.p.opt.Snapshot().Mailboxes(s.person.ID) {
-		ms := s.p.opt.Stores[access.Mailbox.Mailstore]
-		if ms == nil {
-			continue // opening it answers UNAVAILABLE
+		name := access.Mailbox.Mailstore
+		ms := s.p.opt.Stores[name]
+		if ms == nil || slices.Contains(asked, name) {
+			continue // opening one that is not there answers UNAVAILABLE
 		}
-		has := make(map[string]bool)
-		for _, c := range ms.Capabilities() {
-			has[c] = common == nil || common[c]
-			if n, err := strconv.ParseInt(strings.TrimPrefix(c, "APPENDLIMIT="), 10, 64); err == nil {
-				limit = min(limit, n)
+		asked = append(asked, name)
+		has := ms.Capabilities()
+		common = slices.DeleteFunc(common, func(c string) bool { return !slices.Contains(has, c) })
+		for _, c := range has {
+			if text, ok := strings.CutPrefix(c, "APPENDLIMIT="); ok {
+				if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+					limit = min(limit, n)
+				}
 			}
 		}
-		common = has
 	}
-	for _, c := range storeCapabilities {
-		if common[c] {
-			list = append(list, c)
-		}
+	list := slices.Clone(ownCapabilities[:])
+	if len(asked) > 0 {
+		list = append(list, common...)
 	}
 	if !s.compressed {
 		list = append(list, "COMPRESS=DEFLATE")
