@@ -2,6 +2,7 @@ package imapproxy
 
 import (
 	"io"
+	"slices"
 	"time"
 )
 
@@ -56,14 +57,18 @@ func (u *upstream) boundLocked(more time.Duration) {
 	if !ok || u.parking.Load() {
 		return
 	}
-	var until time.Time
-	for _, ex := range u.queue {
-		if !ex.waits {
-			until = time.Now().Add(u.s.p.opt.StallTimeout + more)
-			break
-		}
+	owed := slices.ContainsFunc(u.queue, func(ex *exchange) bool { return !ex.waits })
+	stall := u.s.p.opt.StallTimeout + more
+	now := time.Now()
+	switch {
+	case !owed && u.boundUntil.IsZero(), owed && u.boundUntil.Sub(now) > stall-stall/16:
+		return // as it is: setting it for each of a thousand pieces costs as much as reading them
+	case owed:
+		u.boundUntil = now.Add(stall)
+	default:
+		u.boundUntil = time.Time{}
 	}
-	d.SetReadDeadline(until) //nolint:errcheck // a connection that has ended is noticed by its reader
+	d.SetReadDeadline(u.boundUntil) //nolint:errcheck // a connection that has ended is noticed by its reader
 }
 
 // owes says that the mail store has all it needs to answer ex.

@@ -46,11 +46,13 @@ type upstream struct {
 	// selection is what this connection has selected for the client; nil: nothing of what it says untagged is relayed.
 	selection atomic.Pointer[selection]
 
-	mu     sync.Mutex
-	queue  []*exchange   // sent and not answered, in order
-	lost   error         // set once the connection has ended
-	change chan struct{} // closed and replaced whenever the queue shrinks or the connection ends
-	ended  chan struct{} // closed when pump has returned
+	mu    sync.Mutex
+	queue []*exchange // sent and not answered, in order
+	// boundUntil is when the reader gives up, zero for never.
+	boundUntil time.Time
+	lost       error         // set once the connection has ended
+	change     chan struct{} // closed and replaced whenever the queue shrinks or the connection ends
+	ended      chan struct{} // closed when pump has returned
 }
 
 // exchange is one command sent to a mail store.
