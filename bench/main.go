@@ -74,8 +74,9 @@ func run(args []string, out, errOut io.Writer) int {
 		parts = []string{*part}
 	}
 	var stop context.CancelFunc
-	b.ctx, stop = signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	b.ctx, stop = signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	signal.Ignore(syscall.SIGPIPE) // of "| head": the servers are to be ended all the same
 	if err := b.run(parts); err != nil {
 		fmt.Fprintln(errOut, "bench:", err) //nolint:errcheck // the terminal is gone
 		return 1

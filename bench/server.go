@@ -42,6 +42,7 @@ const (
 func (b *bench) start(s *server, name string, args ...string) error {
 	s.process = exec.Command(name, args...)
 	s.process.Stderr = os.Stderr
+	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // it does not outlive us, whatever ends us
 	if err := s.process.Start(); err != nil {
 		return err
 	}
