@@ -73,6 +73,9 @@ func openState(cfg *Config, log *slog.Logger) (*state, error) {
 }
 
 func (st *state) close() {
+	if err := st.trace.Close(context.Background()); err != nil {
+		st.log.Error("writing the last records of the trace", slog.Any("error", err))
+	}
 	if err := st.db.Close(); err != nil {
 		st.log.Error("closing the state", slog.Any("error", err))
 	}

@@ -60,6 +60,8 @@ type Authenticator interface {
 // Trace keeps what was done; Append answers when the record is durable.
 type Trace interface {
 	Append(ctx context.Context, r audit.Record) error
+	// Later is for what no answer depends on: it is durable a moment later.
+	Later(r audit.Record)
 }
 
 // Subscriptions are each person's own: a folder counts as subscribed until the person says otherwise.

@@ -248,12 +248,7 @@ func (s *session) close() {
 	}
 	s.conn.Close() //nolint:errcheck // the dialogue is over
 	if s.person != nil {
-		// The daemon may be stopping: the record must not hang on a context that has ended.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), traceTimeout)
-		defer cancel()
-		if err := s.trace(ctx, audit.Record{Action: audit.SessionEnd}); err != nil {
-			s.log.Error("tracing the end of a session", slog.Any("error", err))
-		}
+		s.p.opt.Trace.Later(s.stamped(s.mine(audit.Record{Action: audit.SessionEnd})))
 	}
 }
 

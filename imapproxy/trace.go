@@ -22,19 +22,30 @@ const maxTracedRequest = 1 << 10
 
 // trace records what the session's person did, in the mailbox that r names or else the opened one.
 func (s *session) trace(ctx context.Context, r audit.Record) error {
+	return s.traceAs(ctx, s.mine(r))
+}
+
+// mine says in a record whose it is.
+func (s *session) mine(r audit.Record) audit.Record {
 	r.Person = party(s.person)
 	if r.Mailbox == (audit.Party{}) {
 		r.Mailbox = party(s.opened)
 	}
-	return s.traceAs(ctx, r)
+	return r
 }
 
-// traceAs records r as it is, with what every record of the session has.
-func (s *session) traceAs(ctx context.Context, r audit.Record) error {
+// stamped is a record with what every record of the session has.
+func (s *session) stamped(r audit.Record) audit.Record {
 	r.Time, r.Protocol, r.Session = time.Now(), "imap", s.id
 	if s.client.IsValid() {
 		r.Client = s.client.String()
 	}
+	return r
+}
+
+// traceAs records r as it is, with what every record of the session has.
+func (s *session) traceAs(ctx context.Context, r audit.Record) error {
+	r = s.stamped(r)
 	if len(r.Request) > maxTracedRequest {
 		r.Request = r.Request[:maxTracedRequest]
 	}

@@ -11,7 +11,7 @@ import (
 	"balorg/policy/auth"
 )
 
-// server is a TCP server that logs everybody in, and counts.
+// server is a TCP server that logs everybody in once a connection, and counts.
 type server struct {
 	mu     sync.Mutex
 	logins int
@@ -31,12 +31,12 @@ func (s *server) store(t *testing.T, opt Options) *Store {
 			if err != nil {
 				return
 			}
+			s.mu.Lock()
+			s.logins++
+			s.conns = append(s.conns, conn)
+			s.mu.Unlock()
 			go func() {
 				script{"* OK [CAPABILITY SASL-IR AUTH=PLAIN]", "> o1 AUTHENTICATE PLAIN " + plain(string(box), "balorg", "s3cret"), "o1 OK [CAPABILITY IMAP4rev1]"}.play(t, conn)
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				s.logins++
-				s.conns = append(s.conns, conn)
 			}()
 		}
 	}()

@@ -95,20 +95,22 @@ func chain(before hash, record []byte) hash {
 	return hash(h.Sum(nil))
 }
 
-// Log is the trace kept in a store. It has no state of its own.
-type Log struct{ st store.Store }
+// Log is the trace kept in a store.
+type Log struct {
+	st   store.Store
+	wait later
+}
 
 // New answers the trace kept in st.
-func New(st store.Store) *Log { return &Log{st} }
+func New(st store.Store) *Log { return &Log{st: st} }
 
 // Append adds a record, whose Seq it gives, and answers when it is durable: records of many sessions share a sync. A zero
-// Time becomes now. Nothing is queued or dropped: who waits is the caller.
+// Time becomes now. Nothing is queued or dropped: who waits is the caller. What Later was given is written ahead of it.
 //
 // It goes through the free-space guard like what frees space does: a full disk must not keep people from logging in and
 // deleting mail, and they are traced when they do.
 func (l *Log) Append(ctx context.Context, r Record) error {
-	err := l.st.Reclaim(ctx, func(tx store.Writer) error { return l.AppendTx(tx, r) })
-	if err != nil {
+	if err := l.write(ctx, []Record{r}); err != nil {
 		return fmt.Errorf("append to the trace: %w", err)
 	}
 	return nil

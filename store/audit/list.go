@@ -32,6 +32,7 @@ func (f Filter) matches(r *Record) bool {
 // List gives yield the records that match, in order, until it answers false. All are of one moment; time, mailbox and person
 // are looked up, the rest is read through.
 func (l *Log) List(ctx context.Context, f Filter, yield func(Record) bool) error {
+	l.Flush(ctx) //nolint:errcheck // what cannot be written now is shown once it can
 	err := l.st.View(ctx, func(r store.Reader) error {
 		span, err := spanOf(r, f)
 		if err != nil {

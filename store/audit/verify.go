@@ -25,6 +25,7 @@ type Report struct {
 // Verify follows the chain from its checkpoint, or its first record, to its head.
 func (l *Log) Verify(ctx context.Context) (Report, error) {
 	var report Report
+	l.Flush(ctx) //nolint:errcheck // what cannot be written now is of the chain once it can
 	err := l.st.View(ctx, func(r store.Reader) (err error) {
 		report, err = verify(ctx, r, func(stored, hash) error { return nil })
 		return err
@@ -131,6 +132,7 @@ func checkHead(head, at position) error {
 // where hash is SHA-256 over prev's 32 octets and the octets of the record as they stand on the line. After pruning the first
 // line holds the signed checkpoint instead. Export stops with an error at a record that does not fit the chain.
 func (l *Log) Export(ctx context.Context, w io.Writer) error {
+	l.Flush(ctx) //nolint:errcheck // as above
 	err := l.st.View(ctx, func(r store.Reader) error {
 		if err := exportCheckpoint(r, w); err != nil {
 			return err
