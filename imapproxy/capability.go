@@ -58,6 +58,23 @@ func (s *session) capabilities() string {
 	return strings.Join(append(list, fmt.Sprintf("APPENDLIMIT=%d", limit)), " ")
 }
 
+// offers tells whether every mail store of the session has a capability. It may be called by the readers of mail stores.
+func (s *session) offers(capability string) bool {
+	for _, access := range s.p.opt.Snapshot().Mailboxes(s.person.ID) {
+		if ms := s.p.opt.Stores[access.Mailbox.Mailstore]; ms == nil || !slices.Contains(ms.Capabilities(), capability) {
+			return false
+		}
+	}
+	return true
+}
+
+// hides tells whether a response code is of an extension that the session does not offer: a store's ids of its own are then no
+// business of the client's.
+func (s *session) hides(code string) bool {
+	name, _, _ := strings.Cut(code, " ")
+	return strings.EqualFold(name, "MAILBOXID") && !s.offers("OBJECTID")
+}
+
 func (s *session) preLoginCapabilities() string {
 	list := []string{"IMAP4rev1", "SASL-IR", "LITERAL+", "ID", "ENABLE"}
 	if !s.secure && s.p.opt.TLS != nil {

@@ -450,6 +450,9 @@ func (u *upstream) finish(tag string) error {
 	_, text, _ := strings.Cut(string(line), " ")
 	status, text, _ := strings.Cut(text, " ")
 	code, _ := splitCode(text)
+	if u.s.hides(code) {
+		code = ""
+	}
 	u.mu.Lock()
 	at := -1
 	for i, ex := range u.queue {
@@ -544,6 +547,9 @@ func (u *upstream) relayCode(resp *wire.Response) error {
 	}
 	code, _ := splitCode(strings.TrimPrefix(string(line), "* OK "))
 	name, _, _ := strings.Cut(code, " ")
+	if u.s.hides(code) {
+		return nil
+	}
 	for _, c := range relayedCodes {
 		if strings.EqualFold(name, c) {
 			u.s.out.printf("* OK [%s] Ok\r\n", code)
