@@ -30,7 +30,7 @@ func (s *session) copyAcross(cmd *wire.Command, set string, to place) error {
 	if isUID(cmd) {
 		verb = "UID " + verb
 	}
-	command := fmt.Appendf(nil, "%s %s %s %d ", verb, set, to.account.ID, to.account.Quota)
+	command := fmt.Appendf(nil, "%s %s %d %s ", verb, to.account.ID, to.account.Quota, set)
 	command = wire.AppendAString(command, to.folder)
 	moved := "" // COPYUID of a MOVE, which comes ahead of its EXPUNGE
 	ctx, stop := s.settling()

@@ -169,21 +169,26 @@ func twoInINBOX(f *fixture) *client {
 	return c
 }
 
-// TestTransferDestinationBreaks: a destination that breaks in the middle of a message costs the command, not the session, and no message.
-func TestTransferDestinationBreaks(t *testing.T) {
-	f, store := newBrittle(t)
-	c := twoInINBOX(f)
-	store.meddle(func(account mail.Address, conn io.ReadWriteCloser) io.ReadWriteCloser {
+// atZwei calls do when the second message of twoInINBOX begins to be written to the mailbox of urgences; its error is the write's.
+func (b *brittleStore) atZwei(do func() error) {
+	b.meddle(func(account mail.Address, conn io.ReadWriteCloser) io.ReadWriteCloser {
 		if account != urgences {
 			return conn
 		}
 		return &tapped{ReadWriteCloser: conn, write: func(p []byte) error {
 			if bytes.Contains(p, []byte("zwei")) {
-				return errors.New("broken cable")
+				return do()
 			}
 			return nil
 		}}
 	})
+}
+
+// TestTransferDestinationBreaks: a destination that breaks in the middle of a message costs the command, not the session, and no message.
+func TestTransferDestinationBreaks(t *testing.T) {
+	f, store := newBrittle(t)
+	c := twoInINBOX(f)
+	store.atZwei(func() error { return errors.New("broken cable") })
 	c.no("MOVE 1:2 Comptes/"+urgences+"/INBOX", "NO [UNAVAILABLE]")
 	if got := c.ok("UID SEARCH ALL"); !has(got, "* SEARCH 1 2") {
 		t.Errorf("in the source after a move that failed: %q", got)
@@ -200,17 +205,10 @@ func TestTransferWithdrawn(t *testing.T) {
 	f, store := newBrittle(t)
 	c := twoInINBOX(f)
 	reached, goOn := make(chan struct{}), make(chan struct{})
-	store.meddle(func(account mail.Address, conn io.ReadWriteCloser) io.ReadWriteCloser {
-		if account != urgences {
-			return conn
-		}
-		return &tapped{ReadWriteCloser: conn, write: func(p []byte) error {
-			if bytes.Contains(p, []byte("zwei")) {
-				close(reached)
-				<-goOn
-			}
-			return nil
-		}}
+	store.atZwei(func() error {
+		close(reached)
+		<-goOn
+		return nil
 	})
 	c.send("m MOVE 1:2 Comptes/" + urgences + "/INBOX\r\n")
 	<-reached

@@ -55,20 +55,16 @@ func (s *session) transfer(cmd *wire.Command, set string, to place) error {
 	if err := t.copyAll(uids); err != nil {
 		return t.fail(err)
 	}
-	code := t.copyUID()
 	if err := t.traceCopies(); err != nil {
 		return t.fail(err)
 	}
-	if !isMove(cmd) {
-		if err := t.forget(); err != nil {
-			return err // the copies are undone later, so that they must not be told
-		}
-		return okay(code, "completed")
+	if isMove(cmd) {
+		return t.removeMoved()
 	}
-	if code != "" {
-		s.out.printf("* OK [%s] Moved\r\n", code)
+	if err := t.forget(); err != nil {
+		return err // the copies are undone later, so that they must not be told
 	}
-	return t.removeMoved()
+	return okay(t.copyUID(), "completed")
 }
 
 func (t *transferring) copyAll(uids []uint32) error {
@@ -355,6 +351,9 @@ func (t *transferring) removeMoved() error {
 		if err := t.s.p.opt.Transfers.Put(t.ctx, *note); err != nil {
 			return t.fail(err)
 		}
+	}
+	if code := t.copyUID(); code != "" { // RFC 6851, 4.3: ahead of the EXPUNGE responses
+		t.s.out.printf("* OK [%s] Moved\r\n", code)
 	}
 	for _, note := range t.notes {
 		if note.Source.UIDs == "" {

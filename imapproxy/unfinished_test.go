@@ -1,10 +1,8 @@
 package imapproxy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 
@@ -111,20 +109,16 @@ func TestFinishTransfers(t *testing.T) {
 func TestUndoneLater(t *testing.T) {
 	f, store := newBrittle(t)
 	c := twoInINBOX(f)
-	store.meddle(func(account mail.Address, conn io.ReadWriteCloser) io.ReadWriteCloser {
-		if account != urgences {
-			return conn
-		}
-		return &tapped{ReadWriteCloser: conn, write: func(p []byte) error {
-			if bytes.Contains(p, []byte("zwei")) {
-				go store.fail(urgences)
-				return errors.New("broken cable")
-			}
-			return nil
-		}}
+	down := make(chan struct{})
+	store.atZwei(func() error {
+		go func() { // closing a connection waits for whoever writes to it
+			store.fail(urgences)
+			close(down)
+		}()
+		return errors.New("broken cable")
 	})
 	c.no("MOVE 1:2 Comptes/"+urgences+"/INBOX", "NO [UNAVAILABLE]")
-	store.fail(urgences)
+	<-down
 	store.meddle(nil)
 	store.fail("")
 	if _, err := f.proxy.finishTransfers(t.Context()); err != nil {

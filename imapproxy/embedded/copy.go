@@ -19,7 +19,7 @@ func (s *session) copy(cmd *wire.Command) error {
 	return s.copyTo(cmd, c, s.account, strings.HasSuffix(cmd.Name, "MOVE"))
 }
 
-// copyAcross answers XCOPYTO and XMOVETO, which are COPY and MOVE into another account of the store: "set account quota mailbox". Both are for
+// copyAcross answers XCOPYTO and XMOVETO, which are COPY and MOVE into another account of the store: "account quota set mailbox". Both are for
 // the proxy alone, which has decided that this may be: it passes nothing of the kind on from a client.
 func (s *session) copyAcross(cmd *wire.Command) error {
 	c, err := wire.ParseCopyAcross(cmd.Args)

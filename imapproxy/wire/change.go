@@ -137,15 +137,9 @@ type CopyAcross struct {
 	Quota   int64  // of that account, in octets; 0: none
 }
 
-// ParseCopyAcross reads "set account quota mailbox".
+// ParseCopyAcross reads "account quota set mailbox".
 func ParseCopyAcross(args []byte) (c CopyAcross, err error) {
 	p := NewParser(args)
-	if c.Set, err = p.NumSet(); err != nil {
-		return c, err
-	}
-	if err := p.SP(); err != nil {
-		return c, err
-	}
 	if c.Account, err = p.Atom(); err != nil {
 		return c, err
 	}
@@ -158,10 +152,8 @@ func ParseCopyAcross(args []byte) (c CopyAcross, err error) {
 	if err := p.SP(); err != nil {
 		return c, err
 	}
-	if c.Mailbox, err = p.Mailbox(); err != nil {
-		return c, err
-	}
-	return c, p.End()
+	c.Copy, err = ParseCopy(p.Rest())
+	return c, err
 }
 
 // Append is what stands before the message in an APPEND.

@@ -277,8 +277,8 @@ var parsers = map[string]func([]byte) error{
 func TestRefusedCommands(t *testing.T) {
 	for _, tt := range []struct{ command, args string }{
 		{"ACROSS", "1 INBOX"},
-		{"ACROSS", "1 id x INBOX"},
-		{"ACROSS", "1 id 5 INBOX x"},
+		{"ACROSS", "id x 1 INBOX"},
+		{"ACROSS", "id 5 1 INBOX x"},
 		{"META", "INBOX"},
 		{"META", "INBOX "},
 		{"META", "(DEPTH 1 INBOX (/private/comment)"},
@@ -349,7 +349,7 @@ func FuzzParsers(f *testing.F) {
 		"1:*,4 (UID BODY.PEEK[1.HEADER.FIELDS (a {1}\r\nb)]<1.2>)", `1 +FLAGS.SILENT (\Seen)`, "1 INBOX", `INBOX (\Seen) " 1-Feb-2026 10:00:00 +0100"`,
 		"INBOX (MESSAGES)", "x (QRESYNC (1 2))", `RETURN (ALL) CHARSET UTF-8 OR NOT SEEN (FROM "a" SINCE 1-Feb-2026) HEADER x {1+}` + "\r\ny",
 		`(SUBSCRIBED) "" (a % "*") RETURN (STATUS (SIZE))`, "$", "", "(((((", `"`, "{5}\r\n", "1 (PREVIEW (LAZY) MODSEQ) (CHANGEDSINCE 5)", `MODSEQ "/flags/\\draft" all 5`,
-		"(DEPTH 1) INBOX (/private/comment {1}\r\nx)", "1:3 abcdef 1000 INBOX",
+		"(DEPTH 1) INBOX (/private/comment {1}\r\nx)", "abcdef 1000 1:3 INBOX",
 	} {
 		f.Add([]byte(s))
 	}
