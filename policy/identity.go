@@ -41,7 +41,8 @@ func alike(a, b Kind) bool { return a == b || a.Nominative() && b.Nominative() |
 
 // Reconcile compares the identities known with the accounts of a roster and answers those to write: a new address becomes a
 // new live identity, a removed one is parked, an address that comes back is closed (its mail might be somebody else's
-// now), one whose kind changes between a person's, a team's and a piece of software's likewise, and one parked longer than parkFor expires. A closed identity does not expire: an administrator has yet to speak.
+// now), and so is one whose kind changes between a person's, a team's and a piece of software's; one parked longer than
+// parkFor expires. A closed identity does not expire: an administrator has yet to speak.
 func Reconcile(known []Identity, r *Roster, now time.Time, parkFor time.Duration) []Identity {
 	current := currentIdentities(known)
 	listed := make(map[mail.Address]bool, len(r.Accounts))
