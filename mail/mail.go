@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Address is a mailbox address of the form local@domain, lower case, its domain in ASCII (A-labels).
@@ -50,6 +52,53 @@ func ParseAddress(s string) (Address, error) {
 	return Address(local + "@" + domain), nil
 }
 
+// ParseForeign reads an address of anybody: a local part that is a dot-atom (RFC 5321, 4.1.2) without ! and %, by which other systems
+// route on, in any case, and a domain as ParseAddress reads it. Only with utf8 may there be letters outside ASCII; a local part becomes their composed form
+// (RFC 6531). Quoted local parts and address literals are refused: what cannot be read in two ways cannot be used to
+// pass one address off as another.
+func ParseForeign(s string, utf8 bool) (Address, error) {
+	if len(s) > maxAddress {
+		return "", fmt.Errorf("address is longer than %d octets", maxAddress)
+	}
+	if !utf8 && strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return "", errors.New("address is not ASCII")
+	}
+	local, domain, ok := strings.Cut(s, "@")
+	if !ok {
+		return "", errors.New("address has no @")
+	}
+	local = strings.Map(lowerASCII, local)
+	if utf8 {
+		local = norm.NFC.String(local)
+	}
+	if err := checkForeignLocal(local, utf8); err != nil {
+		return "", err
+	}
+	domain, err := ParseDomain(domain)
+	if err != nil {
+		return "", err
+	}
+	if len(local)+1+len(domain) > maxAddress {
+		return "", fmt.Errorf("address is longer than %d octets", maxAddress)
+	}
+	return Address(local + "@" + domain), nil
+}
+
+func checkForeignLocal(local string, utf8 bool) error {
+	if err := checkDots(local); err != nil {
+		return err
+	}
+	for _, r := range local {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', strings.ContainsRune(".#$&'*+-/=?^_`{|}~", r):
+		case utf8 && r > unicode.MaxASCII && r != unicode.ReplacementChar && (unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r)):
+		default:
+			return fmt.Errorf("local part holds %q", r)
+		}
+	}
+	return nil
+}
+
 // lowerASCII leaves all but A to Z as it is: Unicode has other signs whose lower case is a plain letter.
 func lowerASCII(r rune) rune {
 	if r >= 'A' && r <= 'Z' {
@@ -58,7 +107,7 @@ func lowerASCII(r rune) rune {
 	return r
 }
 
-func checkLocal(local string) error {
+func checkDots(local string) error {
 	switch {
 	case local == "":
 		return errors.New("address has an empty local part")
@@ -66,6 +115,13 @@ func checkLocal(local string) error {
 		return fmt.Errorf("local part is longer than %d octets", maxLocal)
 	case local[0] == '.' || local[len(local)-1] == '.' || strings.Contains(local, ".."):
 		return errors.New("local part has a dot at its start or end, or two in a row")
+	}
+	return nil
+}
+
+func checkLocal(local string) error {
+	if err := checkDots(local); err != nil {
+		return err
 	}
 	for _, r := range local {
 		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("._+'-", r) {

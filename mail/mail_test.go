@@ -59,3 +59,40 @@ func TestNewAccountID(t *testing.T) {
 		t.Errorf("ids %q, %q", a, b)
 	}
 }
+
+func TestParseForeign(t *testing.T) {
+	for _, tt := range []struct {
+		in   string
+		utf8 bool
+		want Address
+	}{
+		{"X.Y+z@CHU-Exemple.mssante.fr", false, "x.y+z@chu-exemple.mssante.fr"},
+		{"a/b=c{d}~e'f&g#h$i*j?k^l`m|n_o-p@b.fr", false, "a/b=c{d}~e'f&g#h$i*j?k^l`m|n_o-p@b.fr"},
+		{"jose\u0301@b.fr", true, "jos\u00e9@b.fr"},
+		{"a@b\u00fccher.example", true, "a@xn--bcher-kva.example"},
+		{"a@b\u00fccher.example", false, ""},
+		{"a@m\u0455sante.fr", true, "a@xn--msante-ivf.fr"}, // a Cyrillic letter: another domain, and seen to be
+		{"jos\u00e9@b.fr", false, ""},
+		{"a%b@c.fr", false, ""},
+		{"b!a@c.fr", false, ""},
+		{`"a"@c.fr`, false, ""},
+		{`"a@x.fr"@c.fr`, true, ""},
+		{"a@[127.0.0.1]", false, ""},
+		{"a@c.fr.", false, ""},
+		{"a@b@c.fr", false, ""},
+		{"@x.fr:a@c.fr", false, ""},
+		{"a..b@c.fr", false, ""},
+		{"a b@c.fr", false, ""},
+		{"a\x00@c.fr", true, ""},
+		{"a\u200b@c.fr", true, ""},
+		{"a\xff@c.fr", true, ""},
+		{"a@c.fr\r\n", false, ""},
+		{strings.Repeat("a", 65) + "@c.fr", false, ""},
+		{"", false, ""},
+	} {
+		got, err := ParseForeign(tt.in, tt.utf8)
+		if got != tt.want || (err == nil) != (tt.want != "") {
+			t.Errorf("ParseForeign(%q, %t) = %q, %v; want %q", tt.in, tt.utf8, got, err, tt.want)
+		}
+	}
+}
