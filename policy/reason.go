@@ -12,6 +12,8 @@ const (
 	ReasonLogin        ReasonCode = "may_log_in"        // yes
 	ReasonVisible      ReasonCode = "visible"           // yes: the entry may be seen
 	ReasonAdmin        ReasonCode = "administrator"     // yes: an administrator sees it
+	ReasonLocal        ReasonCode = "local_account"     // yes: an account of this platform
+	ReasonTrusted      ReasonCode = "trusted_domain"    // yes: the domain is in the trust space
 	ReasonUnknown      ReasonCode = "unknown_account"   // no account has the address
 	ReasonRemoved      ReasonCode = "removed_account"   // the files no longer have it
 	ReasonClosed       ReasonCode = "closed_account"    // came back after removal, awaits account restore or new
@@ -22,6 +24,8 @@ const (
 	ReasonNoSend       ReasonCode = "no_sending"        // the delegation gives no sending
 	ReasonRedList      ReasonCode = "red_list"          // the person or entry is on the red list
 	ReasonNoMSSante    ReasonCode = "no_mssante"        // the mailbox has no MSSanté address
+	ReasonUntrusted    ReasonCode = "untrusted_domain"  // the domain is not in the trust space
+	ReasonLocalSender  ReasonCode = "local_sender"      // comes from outside and says that it is from here
 	ReasonHidden       ReasonCode = "not_published"     // suspended and pre-registered accounts are not shown
 	ReasonBadLogin     ReasonCode = "bad_login"         // the user name is of no known form
 	ReasonDisagree     ReasonCode = "names_disagree"    // authorization identity and user name disagree

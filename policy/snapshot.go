@@ -14,7 +14,8 @@ type Snapshot struct {
 	byID      map[mail.AccountID]*Account
 	gone      map[mail.Address]Identity // parked accounts, for the reason of a refusal
 	grants    map[mail.AccountID][]*grant
-	accounts  []*Account // in order of address
+	accounts  []*Account      // in order of address
+	domains   map[string]bool // those of all addresses
 	lapsed    []Choice
 }
 
@@ -34,6 +35,7 @@ func NewSnapshot(r *Roster, identities []Identity, choices []Choice) *Snapshot {
 		byID:      make(map[mail.AccountID]*Account, len(r.Accounts)),
 		gone:      map[mail.Address]Identity{},
 		grants:    make(map[mail.AccountID][]*grant, len(r.Delegations)),
+		domains:   map[string]bool{},
 	}
 	current := currentIdentities(identities)
 	for _, listed := range r.Accounts {
@@ -46,7 +48,9 @@ func NewSnapshot(r *Roster, identities []Identity, choices []Choice) *Snapshot {
 		}
 		s.accounts = append(s.accounts, &account)
 		s.byAddress[account.Address] = &account
+		s.domains[account.Address.Domain()] = true
 		if account.MSSante != "" {
+			s.domains[account.MSSante.Domain()] = true
 			s.byAddress[account.MSSante] = &account
 		}
 	}
