@@ -9,6 +9,7 @@ const (
 	PrefixIdentity     = "i/"
 	PrefixMailbox      = "m/"
 	PrefixPassword     = "p/"
+	PrefixQueue        = "q/"
 	PrefixSubscription = "s/"
 	PrefixTransfer     = "t/"
 )
@@ -16,7 +17,7 @@ const (
 // Table is one table of the key space.
 type Table struct {
 	Prefix string
-	Folder string // under store, whose package owns the prefix
+	Folder string // whose package owns the prefix; under store, but for smtp/queue
 	Holds  string
 }
 
@@ -29,6 +30,7 @@ func Tables() []Table {
 		{PrefixIdentity, "identity", "addresses and the account ids given to them"},
 		{PrefixMailbox, "mailbox", "folders, messages, flags, counters"},
 		{PrefixPassword, "setting", "password hashes"},
+		{PrefixQueue, "../smtp/queue", "messages on their way, their recipients, what was accepted a moment ago"},
 		{PrefixSubscription, "subscription", "folders a person subscribed to or unsubscribed from"},
 		{PrefixTransfer, "transfer", "copies and moves between mail stores that are under way"},
 	}

@@ -43,7 +43,11 @@ const (
 	Expunge      Action = "expunge"
 	Copy         Action = "copy"
 	Move         Action = "move"
-	FolderChange Action = "folder" // a folder was created, renamed or, with its messages, deleted
+	FolderChange Action = "folder"      // a folder was created, renamed or, with its messages, deleted
+	Send         Action = "send"        // a message was accepted from a person
+	Receive      Action = "receive"     // a message was accepted from outside
+	Deliver      Action = "deliver"     // a message reached the next hop or a mailbox
+	Undelivered  Action = "undelivered" // a message was given up for a recipient
 	SessionEnd   Action = "session_end"
 	Administer   Action = "administer" // by a command or page of an administrator
 )
@@ -51,7 +55,8 @@ const (
 // Actions lists every action.
 func Actions() []Action {
 	return []Action{
-		Login, Refusal, Open, Read, Append, StoreDeleted, Expunge, Copy, Move, FolderChange, SessionEnd, Administer,
+		Login, Refusal, Open, Read, Append, StoreDeleted, Expunge, Copy, Move, FolderChange, Send, Receive, Deliver, Undelivered,
+		SessionEnd, Administer,
 	}
 }
 

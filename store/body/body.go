@@ -109,6 +109,15 @@ func key(kind string, id ID) []byte {
 	return binary.BigEndian.AppendUint64([]byte(store.PrefixBody+kind), uint64(id))
 }
 
+// Kept tells whether a body is there.
+func Kept(r store.Reader, id ID) (bool, error) {
+	_, err := r.Get(rowKey(id))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 func rowKey(id ID) []byte   { return key("r/", id) }
 func valueKey(id ID) []byte { return key("v/", id) }
 func nextKey() []byte       { return []byte(store.PrefixBody + "n") }

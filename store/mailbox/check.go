@@ -249,7 +249,8 @@ func (c *checker) checkAccounts() error {
 	return nil
 }
 
-// checkDetails looks for messages without structure, and structures without message.
+// checkDetails looks for messages without structure, and structures without message. The body of a message that is only on its way
+// somewhere has its structure, too.
 func (c *checker) checkDetails() error {
 	for id := range c.bodies {
 		b, err := readOne(c.r, tableStructure, id)
@@ -266,8 +267,18 @@ func (c *checker) checkDetails() error {
 	}
 	for _, table := range []string{tableStructure, tableHeader} {
 		for k := range c.r.Scan([]byte(table), store.PrefixEnd([]byte(table))) {
-			if len(k) != len(table)+9 || !c.bodies[body.ID(binary.BigEndian.Uint64(k[len(table):]))] {
-				c.report(fmt.Sprintf("mailbox: structure %q of a body no message has", k))
+			if len(k) != len(table)+9 {
+				c.report(fmt.Sprintf("mailbox: structure %q has no name of a body", k))
+				continue
+			}
+			id := body.ID(binary.BigEndian.Uint64(k[len(table):]))
+			if c.bodies[id] {
+				continue
+			}
+			if kept, err := body.Kept(c.r, id); err != nil {
+				return err
+			} else if !kept {
+				c.report(fmt.Sprintf("mailbox: structure %q of a body that is gone", k))
 			}
 		}
 	}

@@ -74,7 +74,7 @@ func TestCheckFinds(t *testing.T) {
 		{"account gone", edit("m/a/", drop), "belongs to no account"},
 		{"folder gone", edit("m/f/", drop), "which is not there"},
 		{"name of nothing", edit("m/n/", func(k, v []byte) ([]byte, []byte) { return append(k, 'x'), v }), "not called so"},
-		{"structure of nothing", edit("m/h/", func(k, v []byte) ([]byte, []byte) { k[len(k)-2]++; return k, v }), "no message has"},
+		{"structure of nothing", edit("m/h/", func(k, v []byte) ([]byte, []byte) { k[len(k)-2]++; return k, v }), "a body that is gone"},
 		{"UID not given yet", edit("m/m/", func(k, v []byte) ([]byte, []byte) { k[len(k)-1] = 9; return k, v }), "not given yet"},
 		{"keyword without name", edit("m/m/", func(k, v []byte) ([]byte, []byte) { v[2] = 1; return k, v }), "keyword without name"},
 		{"account damaged", edit("m/a/", func(k, _ []byte) ([]byte, []byte) { return k, []byte{9} }), "account: stored row is damaged"},

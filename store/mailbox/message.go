@@ -91,6 +91,15 @@ func (m *Message) put(tx store.Writer) (body.ID, error) {
 	return id, setPieces(tx, tableHeader, id, m.header)
 }
 
+// StoreTx stores the message's octets, with one reference, which the caller is to give to a table that keeps it or to take away again. Finish
+// must have been called, and Discard is to be called after it. DeliverBodyTx puts what was stored into folders.
+func (m *Message) StoreTx(tx store.Writer) (body.ID, error) {
+	if m.err != nil {
+		return 0, m.err
+	}
+	return m.put(tx)
+}
+
 // Deliver puts a message into a folder and answers once it is durable. The message is used up when it answers nil.
 func (a *Account) Deliver(ctx context.Context, name string, m *Message, flags FlagSet, date time.Time) (Placed, error) {
 	if err := m.Finish(); err != nil {
@@ -117,6 +126,23 @@ func (a *Account) DeliverTx(tx store.Writer, name string, m *Message, flags Flag
 	if m.err != nil {
 		return Placed{}, m.err
 	}
+	return a.place(tx, name, m.size, flags, date, func() (body.ID, error) { return m.put(tx) })
+}
+
+// DeliverBodyTx puts a message that is stored already (Message.StoreTx, or in any folder of the same state) into a folder as well, as part of
+// the caller's transaction. Size is that of its octets.
+func (a *Account) DeliverBodyTx(tx store.Writer, name string, id body.ID, size int64, flags FlagSet, date time.Time) (Placed, error) {
+	return a.place(tx, name, size, flags, date, func() (body.ID, error) {
+		if err := a.s.bodies.Ref(tx, id); err != nil {
+			return 0, fmt.Errorf("refer to body %d: %w", id, err)
+		}
+		return id, nil
+	})
+}
+
+// place adds a message to a folder, whose body it asks for once it is sure that there is room. Where it errs for want of room or of the
+// folder, nothing has been written.
+func (a *Account) place(tx store.Writer, name string, size int64, flags FlagSet, date time.Time, put func() (body.ID, error)) (Placed, error) {
 	name, err := canonical(name)
 	if err != nil {
 		return Placed{}, ErrNoFolder
@@ -126,20 +152,20 @@ func (a *Account) DeliverTx(tx store.Writer, name string, m *Message, flags Flag
 	if err != nil {
 		return Placed{}, err
 	}
-	if err := a.fits(f.account, m.size); err != nil {
+	if err := a.fits(f.account, size); err != nil {
 		return Placed{}, err
 	}
 	keywords, err := f.keywords(flags.Keywords, true)
 	if err != nil {
 		return Placed{}, err
 	}
-	id, err := m.put(tx)
+	id, err := put()
 	if err != nil {
 		return Placed{}, err
 	}
 	_, offset := date.Zone()
 	msg, err := f.add(message{
-		Flags: Flags{flags.System & allSystem, keywords}, Size: m.size, Date: date.Unix(), Zone: int16(offset / 60), Body: id,
+		Flags: Flags{flags.System & allSystem, keywords}, Size: size, Date: date.Unix(), Zone: int16(offset / 60), Body: id,
 	})
 	if err != nil {
 		return Placed{}, err

@@ -1,0 +1,98 @@
+package queue
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"balorg/store"
+)
+
+// The tables below store.PrefixQueue, see the package comment.
+const (
+	tableMessage = store.PrefixQueue + "m/"
+	tableItem    = store.PrefixQueue + "r/"
+	tableWaiting = store.PrefixQueue + "w/"
+	tableDone    = store.PrefixQueue + "d/"
+	tableSeal    = store.PrefixQueue + "s/"
+)
+
+// idLength is that of every ID: 10 octets in base 32.
+const idLength = 16
+
+// ErrUnknown is the answer to an id that no message of the queue has.
+var ErrUnknown = errors.New("no such message in the queue")
+
+func messageKey(id ID) []byte { return append([]byte(tableMessage), id...) }
+
+func itemKey(table string, id ID, n uint16) []byte {
+	return binary.BigEndian.AppendUint16(itemPrefix(table, id), n)
+}
+
+func itemPrefix(table string, id ID) []byte {
+	return append(append([]byte(table), id...), '/')
+}
+
+// parseItemKey reads the key of an item in one of its tables.
+func parseItemKey(table string, key []byte) (id ID, n uint16, ok bool) {
+	rest := bytes.TrimPrefix(key, []byte(table))
+	if len(rest) != idLength+3 || rest[idLength] != '/' {
+		return "", 0, false
+	}
+	return ID(rest[:idLength]), binary.BigEndian.Uint16(rest[idLength+1:]), true
+}
+
+func timeKey(table string, at time.Time) []byte {
+	return binary.BigEndian.AppendUint64([]byte(table), uint64(at.Unix()))
+}
+
+func doneKey(at time.Time, id ID) []byte { return append(timeKey(tableDone, at), id...) }
+
+func getMessage(r store.Reader, id ID) (Message, error) {
+	var m Message
+	return m, getJSON(r, messageKey(id), &m)
+}
+
+func getItem(r store.Reader, id ID, n uint16) (Item, error) {
+	var it Item
+	return it, getJSON(r, itemKey(tableItem, id, n), &it)
+}
+
+func getJSON(r store.Reader, key []byte, v any) error {
+	row, err := r.Get(key)
+	if errors.Is(err, store.ErrNotFound) {
+		return ErrUnknown
+	}
+	if err != nil {
+		return fmt.Errorf("read the queue: %w", err)
+	}
+	if err := json.Unmarshal(row, v); err != nil {
+		return fmt.Errorf("read the queue: row %q: %w", key, err)
+	}
+	return nil
+}
+
+func setJSON(tx store.Writer, key []byte, v any) error {
+	row, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write the queue: %w", err)
+	}
+	return tx.Set(key, row)
+}
+
+// itemsOf answers the items of a message in their order.
+func itemsOf(r store.Reader, id ID) ([]Item, error) {
+	var all []Item
+	prefix := itemPrefix(tableItem, id)
+	for k, v := range r.Scan(prefix, store.PrefixEnd(prefix)) {
+		var it Item
+		if err := json.Unmarshal(v, &it); err != nil {
+			return nil, fmt.Errorf("read the queue: row %q: %w", k, err)
+		}
+		all = append(all, it)
+	}
+	return all, r.Err()
+}
