@@ -5,7 +5,11 @@
 // no octet of a client's line ever reaches another server as it came.
 package wire
 
-import "balorg/mail"
+import (
+	"slices"
+
+	"balorg/mail"
+)
 
 // Body says what a message's octets are (RFC 6152, RFC 3030).
 type Body string
@@ -60,3 +64,6 @@ type Envelope struct {
 	From Sender
 	To   []Recipient
 }
+
+// Clone answers a copy that shares nothing with e.
+func (e *Envelope) Clone() *Envelope { return &Envelope{From: e.From, To: slices.Clone(e.To)} }
