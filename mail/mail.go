@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/text/unicode/norm"
@@ -138,7 +139,7 @@ func ParseDomain(s string) (string, error) {
 		return "", errors.New("domain is empty")
 	}
 	ascii, err := idna.Lookup.ToASCII(s)
-	if err != nil {
+	if err != nil || !utf8.ValidString(s) { // idna makes a sign of its own of what is no UTF-8
 		return "", fmt.Errorf("domain %q is not valid", s)
 	}
 	ascii = strings.ToLower(ascii)

@@ -73,6 +73,7 @@ func TestParseForeign(t *testing.T) {
 		{"a@b\u00fccher.example", false, ""},
 		{"a@m\u0455sante.fr", true, "a@xn--msante-ivf.fr"}, // a Cyrillic letter: another domain, and seen to be
 		{"jos\u00e9@b.fr", false, ""},
+		{"a@\xc5.fr", true, ""}, // no UTF-8
 		{"a%b@c.fr", false, ""},
 		{"b!a@c.fr", false, ""},
 		{`"a"@c.fr`, false, ""},
