@@ -17,6 +17,7 @@ import (
 	"balorg/store/body"
 	"balorg/store/identity"
 	"balorg/store/mailbox"
+	"balorg/store/sent"
 	"balorg/store/setting"
 	"balorg/store/subscription"
 	"balorg/store/transfer"
@@ -31,6 +32,7 @@ type state struct {
 	settings      passwords
 	subscriptions *subscription.Table
 	transfers     *transfer.Table
+	sent          *sent.Table
 	log           *slog.Logger
 	maxChanges    int // maxChanges, but in tests
 }
@@ -67,6 +69,7 @@ func openState(cfg *Config, log *slog.Logger) (*state, error) {
 		settings:      passwords{setting.New(db)},
 		subscriptions: subscription.New(db),
 		transfers:     transfer.New(db),
+		sent:          sent.New(db),
 		log:           log,
 		maxChanges:    maxChanges,
 	}, nil
@@ -256,12 +259,15 @@ func putIdentities(tx store.Writer, changes []policy.Identity) error {
 	return nil
 }
 
-// housekeep removes old trace records and what is left of accounts that were parked for too long. That they were is found here, too: the
+// housekeep removes old trace records, what was sent too long ago for the client's copy to come, and what is left of accounts that were parked for too long. That they were is found here, too: the
 // files may stay as they are for months.
 func (st *state) housekeep(ctx context.Context, cfg *Config, now time.Time) error {
 	var errs []error
 	if _, err := st.trace.Prune(ctx, now.Add(-cfg.Audit.Retention)); err != nil {
 		errs = append(errs, fmt.Errorf("removing old trace records: %w", err))
+	}
+	if _, err := st.sent.Prune(ctx, now.Add(-sent.Keep)); err != nil {
+		errs = append(errs, err)
 	}
 	if err := st.expire(ctx, now, cfg.Limits.Park()); err != nil {
 		errs = append(errs, fmt.Errorf("letting go of former accounts: %w", err))
@@ -307,11 +313,14 @@ func (st *state) removeExpired(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// forget removes the settings, subscriptions and identity of an account, in as many transactions as the subscriptions need.
+// forget removes the settings, subscriptions, what was sent lately and the identity of an account, in as many transactions as they need.
 func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 	for more := true; more; {
 		err := st.db.Reclaim(ctx, func(tx store.Writer) (err error) {
 			if more, err = subscription.Forget(tx, id); err != nil || more {
+				return err
+			}
+			if more, err = sent.Forget(tx, id); err != nil || more {
 				return err
 			}
 			if err := setting.Forget(tx, id); err != nil {
@@ -330,5 +339,5 @@ func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 func (st *state) check(ctx context.Context) ([]string, error) {
 	return store.Check(ctx, st.db,
 		body.Checker{Bodies: st.bodies, Referrers: []body.Referrer{st.boxes}, Contents: true}, st.boxes, st.trace.Checker(),
-		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.subscriptions}}, st.settings.Table, st.subscriptions, st.transfers)
+		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.subscriptions, st.sent}}, st.settings.Table, st.subscriptions, st.transfers, st.sent)
 }

@@ -19,6 +19,7 @@ import (
 	"balorg/policy/auth"
 	"balorg/store"
 	"balorg/store/mailbox"
+	"balorg/store/sent"
 	"balorg/store/setting"
 )
 
@@ -73,7 +74,7 @@ func snapshotOf(t *testing.T, st *state, l *Loaded, now time.Time) *policy.Snaps
 	return snap
 }
 
-// fill gives an account a password, a choice, a subscription and a message.
+// fill gives an account a password, a choice, a subscription, a message, and one that it sends a long time later.
 func fill(t *testing.T, st *state, id mail.AccountID) {
 	t.Helper()
 	box, err := st.boxes.Account(t.Context(), id, 0)
@@ -86,9 +87,16 @@ func fill(t *testing.T, st *state, id mail.AccountID) {
 		st.settings.SetPassword(t.Context(), id, "a hash"),
 		st.settings.SetChoice(t.Context(), setting.Choice{Kind: string(policy.ChoiceDefault), Person: id, Mailbox: id, On: true}),
 		st.subscriptions.Set(t.Context(), id, id, "INBOX", false),
+		putSent(t, st, id, day0.Add(10*keeping)),
 	); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func putSent(t *testing.T, st *state, id mail.AccountID, at time.Time) error {
+	return st.db.Update(t.Context(), func(tx store.Writer) error {
+		return sent.PutTx(tx, sent.Copy{ID: sent.ID{Mailbox: id, Person: id}, Time: at})
+	})
 }
 
 // left says what there is of an account.
@@ -126,6 +134,11 @@ func left(t *testing.T, st *state, id mail.AccountID) (kept []string) {
 	if len(said) > 0 {
 		kept = append(kept, "subscription")
 	}
+	if found, err := st.sent.Any(t.Context(), id, id, time.Time{}); err != nil {
+		t.Fatal(err)
+	} else if found {
+		kept = append(kept, "sent message")
+	}
 	return kept
 }
 
@@ -138,7 +151,7 @@ func TestRemovedAccount(t *testing.T) {
 		t.Fatalf("%+v", before)
 	}
 	fill(t, st, before.ID)
-	everything := []string{"mail", "password", "choice", "subscription"}
+	everything := []string{"mail", "password", "choice", "subscription", "sent message"}
 	for _, tt := range []struct {
 		after time.Duration
 		want  []string
@@ -179,12 +192,30 @@ func TestRemovedAccountWithoutReload(t *testing.T) {
 	for _, tt := range []struct {
 		after time.Duration
 		want  int
-	}{{keeping, 4}, {keeping + time.Second, 0}} {
+	}{{keeping, 5}, {keeping + time.Second, 0}} {
 		if err := st.housekeep(t.Context(), all.Config, day0.Add(tt.after)); err != nil {
 			t.Fatal(err)
 		}
 		if got := left(t, st, before.ID); len(got) != tt.want {
 			t.Errorf("after %v: %q", tt.after, got)
+		}
+	}
+}
+
+// TestSentForgotten: what was sent is remembered for a day.
+func TestSentForgotten(t *testing.T) {
+	all, _ := demoFolder(t)
+	st := newState(t, all.Config)
+	account, _ := snapshotOf(t, st, all, day0).Account(sophie)
+	if err := putSent(t, st, account.ID, day0); err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []time.Duration{sent.Keep, sent.Keep + time.Second} {
+		if err := st.housekeep(t.Context(), all.Config, day0.Add(after)); err != nil {
+			t.Fatal(err)
+		}
+		if found, err := st.sent.Any(t.Context(), account.ID, account.ID, time.Time{}); found != (after == sent.Keep) || err != nil {
+			t.Errorf("after %v: %v, %v", after, found, err)
 		}
 	}
 }

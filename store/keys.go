@@ -6,6 +6,7 @@ const (
 	PrefixAudit        = "a/"
 	PrefixBody         = "b/"
 	PrefixChoice       = "c/"
+	PrefixSent         = "e/"
 	PrefixIdentity     = "i/"
 	PrefixMailbox      = "m/"
 	PrefixPassword     = "p/"
@@ -27,6 +28,7 @@ func Tables() []Table {
 		{PrefixAudit, "audit", "the trace: records chained by hash, head, checkpoint, key, indexes"},
 		{PrefixBody, "body", "message bodies once each: rows with reference counts, values up to the inline limit"},
 		{PrefixChoice, "setting", "personal choices: default account, notifications"},
+		{PrefixSent, "sent", "messages sent lately, to recognise the client's own copy"},
 		{PrefixIdentity, "identity", "addresses and the account ids given to them"},
 		{PrefixMailbox, "mailbox", "folders, messages, flags, counters"},
 		{PrefixPassword, "setting", "password hashes"},
