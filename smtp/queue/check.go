@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"balorg/mail"
 	"balorg/store"
 	"balorg/store/body"
 )
@@ -17,21 +16,6 @@ func (q *Queue) Bodies(_ context.Context, r store.Reader, fn func(body.ID)) erro
 		var m Message
 		if json.Unmarshal(v, &m) == nil && m.Body != 0 {
 			fn(m.Body)
-		}
-	}
-	return r.Err()
-}
-
-// Owners implements identity.Owner: what waits for a mailbox of this platform.
-func (q *Queue) Owners(_ context.Context, r store.Reader, fn func(what string, id mail.AccountID)) error {
-	prefix := []byte(tableWaiting)
-	for k := range r.Scan(prefix, store.PrefixEnd(prefix)) {
-		id, n, ok := parseItemKey(tableWaiting, k)
-		if !ok {
-			continue
-		}
-		if it, err := getItem(r, id, n); err == nil && it.Account != "" {
-			fn("queue", it.Account)
 		}
 	}
 	return r.Err()

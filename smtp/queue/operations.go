@@ -12,6 +12,9 @@ import (
 // ErrBusy is the answer when an attempt to deliver is under way just now.
 var ErrBusy = errors.New("an attempt to deliver the message is under way")
 
+// ErrNothingWaits is the answer where there is nothing to be tried again.
+var ErrNothingWaits = errors.New("nothing of the message waits")
+
 // Entry is a message with its items.
 type Entry struct {
 	Message
@@ -104,7 +107,7 @@ func (q *Queue) Retry(ctx context.Context, id ID) error {
 			}
 		}
 		if len(waiting) == 0 {
-			return fmt.Errorf("nothing of message %s waits", id)
+			return ErrNothingWaits
 		}
 		if e.Held {
 			e.Held = false

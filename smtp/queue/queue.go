@@ -251,19 +251,24 @@ func (c Config) nextAttempt(accepted, now time.Time) time.Time {
 // Options are what a Queue works with.
 type Options struct {
 	Config
-	Store    store.Store
-	Bodies   Bodies
-	Trace    *audit.Log
+	Store  store.Store
+	Bodies Bodies
+	Trace  *audit.Log
+	Logger *slog.Logger
+	Now    func() time.Time // nil: time.Now
+}
+
+// Ways are how messages get where they go.
+type Ways struct {
 	Carriers map[Route]Carrier
 	Reporter Reporter // nil: nobody is told of anything
-	Logger   *slog.Logger
 	Metrics  prometheus.Registerer
-	Now      func() time.Time // nil: time.Now
 }
 
 // Queue is the queue of one daemon. Its methods may be used by any number of goroutines.
 type Queue struct {
 	opt     Options
+	ways    Ways
 	log     *slog.Logger
 	now     func() time.Time
 	metrics metrics
@@ -274,7 +279,7 @@ type Queue struct {
 	wake    chan struct{} // capacity one
 }
 
-// New makes the queue on what the store holds. Nothing is carried before Run.
+// New makes the queue on what the store holds, for those who put something into it or look at it. Nothing is carried before Run.
 func New(opt Options) *Queue {
 	opt.Config = opt.Config.withDefaults()
 	q := &Queue{opt: opt, log: opt.Logger, now: opt.Now, wake: make(chan struct{}, 1)}
@@ -285,6 +290,11 @@ func New(opt Options) *Queue {
 		q.log = slog.New(slog.DiscardHandler)
 	}
 	q.sched = newSchedule(opt.MaxConnections, opt.PerDestination)
-	q.metrics = newMetrics(opt.Metrics, q)
 	return q
+}
+
+// Use says how messages get where they go. It is called once, before Run.
+func (q *Queue) Use(ways Ways) {
+	q.ways = ways
+	q.metrics = newMetrics(ways.Metrics, q)
 }

@@ -88,8 +88,9 @@ func newFixture(t *testing.T, reporter Reporter) *fixture {
 // open makes the queue on what the store holds, as after a restart.
 func (f *fixture) open(reporter Reporter) {
 	f.Queue = New(Options{
-		Store: f.st, Bodies: f.bodies, Trace: audit.New(f.st), Carriers: map[Route]Carrier{Relay: f.carrier}, Reporter: reporter, Now: f.clock,
+		Store: f.st, Bodies: f.bodies, Trace: audit.New(f.st), Now: f.clock,
 	})
+	f.Use(Ways{Carriers: map[Route]Carrier{Relay: f.carrier}, Reporter: reporter})
 }
 
 func (f *fixture) clock() time.Time {

@@ -139,14 +139,14 @@ func wants(it Item, what wire.Notify) bool {
 
 // drafts composes the reports that an attempt calls for.
 func (q *Queue) drafts(ctx context.Context, d Delivery, told map[ReportKind][]Item) (all []*Draft, err error) {
-	if q.opt.Reporter == nil {
+	if q.ways.Reporter == nil {
 		return nil, nil
 	}
 	for _, kind := range []ReportKind{ReportFailure, ReportDelay, ReportSuccess} {
 		if d.Items = told[kind]; len(d.Items) == 0 {
 			continue
 		}
-		draft, err := q.opt.Reporter.Report(ctx, kind, d)
+		draft, err := q.ways.Reporter.Report(ctx, kind, d)
 		if err != nil {
 			discard(all)
 			return nil, fmt.Errorf("composing a report: %w", err)

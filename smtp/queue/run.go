@@ -28,7 +28,7 @@ func (q *Queue) schedule(items []Item) {
 
 func (q *Queue) addLocked(it Item) {
 	dest := ""
-	if c := q.opt.Carriers[it.Route]; c != nil {
+	if c := q.ways.Carriers[it.Route]; c != nil {
 		dest = c.Destination(it)
 	}
 	q.sched.add(it.Message, it.N, it.Next, it.Route, dest)
@@ -202,7 +202,7 @@ func (q *Queue) carry(ctx context.Context, route Route, d Delivery) (outcomes []
 			outcomes = same(d, Outcome{Reply: *wire.Refuse(451, "4.3.0", "Internal error")})
 		}
 	}()
-	c := q.opt.Carriers[route]
+	c := q.ways.Carriers[route]
 	if c == nil {
 		return same(d, Outcome{Reply: *wire.Refuse(451, "4.3.5", "Nothing carries route %s", route)})
 	}

@@ -201,3 +201,15 @@ func (s *Store) remove(ctx context.Context, key folderKey, uids []uint32, having
 	}
 	return gone, nil
 }
+
+// AddFlagsTo adds flags to messages of a folder for nobody's session: its \Recent messages stay so for those who open it. uids is
+// ascending; messages that are gone are skipped.
+func (a *Account) AddFlagsTo(ctx context.Context, name string, uids []uint32, flags FlagSet) error {
+	v, err := a.Select(ctx, name, true)
+	if err != nil {
+		return err
+	}
+	v.readOnly = false // only now: a view that may write takes the \Recent messages when it opens
+	_, err = v.StoreFlags(ctx, uids, AddFlags, flags)
+	return errors.Join(err, v.Close())
+}
