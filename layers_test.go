@@ -37,7 +37,7 @@ var owners = map[string][]string{
 	"github.com/dgraph-io/badger":     {"store"},
 	"go.yaml.in/yaml":                 {"configs"},
 	"github.com/emersion/go-imap":     {"imapproxy", "gateway", "e2e", "bench"},
-	"github.com/emersion/go-sasl":     {"imapproxy", "gateway", "e2e", "bench"},
+	"github.com/emersion/go-sasl":     {"imapproxy", "smtp", "gateway", "e2e", "bench"},
 	"github.com/emersion/go-smtp":     {"smtp", "gateway", "e2e", "bench"},
 	"github.com/go-ldap":              {"ldapserver", "policy/auth", "gateway", "e2e", "bench"},
 	"github.com/klauspost/compress":   {"imapproxy"},
