@@ -241,6 +241,17 @@ type client struct {
 
 const clientTimeout = 20 * time.Second
 
+// pipe is a connection within the process.
+func pipe(tb testing.TB) (ours, theirs net.Conn) {
+	tb.Helper()
+	ours, theirs = net.Pipe()
+	tb.Cleanup(func() {
+		ours.Close()   //nolint:errcheck // closed already, as a rule
+		theirs.Close() //nolint:errcheck // as above
+	})
+	return ours, theirs
+}
+
 // dial connects a client and reads the greeting.
 func (f *fixture) dial(ctx context.Context, role Role) *client {
 	f.t.Helper()

@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -10,10 +9,6 @@ import (
 	"balorg/mail"
 	"balorg/smtp/wire"
 )
-
-func plain(authzid, user, password string) string {
-	return base64.StdEncoding.EncodeToString([]byte(authzid + "\x00" + user + "\x00" + password))
-}
 
 var roles = []Role{Submission, Inbound, LMTP}
 
