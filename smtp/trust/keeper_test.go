@@ -1,0 +1,282 @@
+package trust
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"balorg/configs"
+)
+
+func listOf(n int) string {
+	rows := make([]string, n)
+	for i := range rows {
+		rows[i] = domaine(fmt.Sprintf("d%d.fr", i), operator)
+	}
+	return document(rows...)
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// gauge reads a metric.
+func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
+func TestKeeperFile(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "liste.xml")
+	reg := prometheus.NewRegistry()
+	var log bytes.Buffer
+	opt := Options{
+		File: file, Folder: dir, Extra: []string{"extra.fr"}, Refresh: time.Hour, ShrinkShare: 0.2, Metrics: reg,
+		Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	}
+	k := NewKeeper(opt)
+	if k.Current().Len() != 1 || !k.Current().Contains("extra.fr") {
+		t.Fatalf("before any list: %d domains", k.Current().Len())
+	}
+	if err := k.Refresh(t.Context(), false); err == nil || gauge(t, reg, "balorg_smtp_trust_space_refused_bool") != 1 {
+		t.Errorf("no file: %v", err)
+	}
+	step := func(what, content string, force bool, want int, refused error) {
+		t.Helper()
+		log.Reset()
+		write(t, file, content)
+		err := k.Refresh(t.Context(), force)
+		switch {
+		case refused == nil && err != nil, refused != nil && err == nil, errors.Is(refused, ErrShrunk) && !errors.Is(err, ErrShrunk):
+			t.Errorf("%s: %v, want %v", what, err, refused)
+		case k.Current().Len() != want+1:
+			t.Errorf("%s: %d domains, want %d", what, k.Current().Len(), want+1)
+		case (gauge(t, reg, "balorg_smtp_trust_space_refused_bool") == 1) != (refused != nil):
+			t.Errorf("%s: the gauge is wrong", what)
+		case gauge(t, reg, "balorg_smtp_trust_space_domains_count") != float64(want+1):
+			t.Errorf("%s: the number is wrong", what)
+		case strings.Contains(log.String(), "level=ERROR") != (refused != nil):
+			t.Errorf("%s: the log says %s", what, &log)
+		}
+		// A daemon that starts now has the same.
+		again := opt
+		again.Metrics, again.Logger = nil, nil
+		if n := NewKeeper(again).Current().Len(); n != want+1 {
+			t.Errorf("%s: after a restart there are %d", what, n)
+		}
+	}
+	broken := errors.New("anything")
+	step("the first list", listOf(100), false, 100, nil)
+	step("a fifth less", listOf(80), false, 80, nil)
+	step("more than a fifth less", listOf(63), false, 80, ErrShrunk)
+	step("as many others", strings.ReplaceAll(listOf(80), "<Nom>d", "<Nom>e"), false, 80, ErrShrunk)
+	step("empty", document(), false, 80, broken)
+	step("broken", listOf(80)[:2000], true, 80, broken)
+	step("the same", listOf(80), false, 80, nil)
+	step("forced", listOf(10), true, 10, nil)
+	k.SetExtra(nil)
+	if k.Current().Len() != 10 || k.Current().Contains("extra.fr") {
+		t.Errorf("without the extra domain: %d", k.Current().Len())
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*.new")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q %v", left, err)
+	}
+}
+
+func TestKeptListDamaged(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "trust-space.xml"), "<broken")
+	var log bytes.Buffer
+	k := NewKeeper(Options{File: "x", Folder: dir, Extra: []string{"extra.fr"}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if k.Current().Len() != 1 || !strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("%d domains, log %q", k.Current().Len(), &log)
+	}
+}
+
+func TestChecksum(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "liste.xml")
+	k := NewKeeper(Options{File: file, Folder: dir})
+	content := listOf(3)
+	sum := sha256.Sum256([]byte(content))
+	write(t, file, content)
+	for _, test := range []struct {
+		sum string
+		ok  bool
+	}{
+		{hex.EncodeToString(sum[:]) + "  liste.xml\n", true},
+		{strings.ToUpper(hex.EncodeToString(sum[:])), true},
+		{strings.Repeat("0", 64), false},
+		{"", false},
+		{"<html>", false},
+	} {
+		write(t, file+".sha256", test.sum)
+		if err := k.Refresh(t.Context(), false); (err == nil) != test.ok {
+			t.Errorf("%q: %v", test.sum, err)
+		}
+	}
+}
+
+// published is a server of the list, whose answer a test changes.
+type published struct {
+	list, sum atomic.Value // string; the sum may be missing
+	status    atomic.Int32
+	moved     atomic.Value // string: where it sends to
+}
+
+func (p *published) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if to, ok := p.moved.Load().(string); ok && to != "" {
+		http.Redirect(w, r, to, http.StatusFound)
+		return
+	}
+	content, _ := p.list.Load().(string)
+	if strings.HasSuffix(r.URL.Path, ".sha256") {
+		var there bool
+		if content, there = p.sum.Load().(string); !there {
+			http.NotFound(w, r)
+			return
+		}
+	}
+	w.WriteHeader(int(p.status.Load()))
+	w.Write([]byte(content)) // the client's going away is its own affair
+}
+
+func TestKeeperURL(t *testing.T) {
+	var p published
+	p.list.Store(listOf(5))
+	p.status.Store(http.StatusOK)
+	server := httptest.NewTLSServer(&p)
+	defer server.Close()
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	plain := httptest.NewServer(&p)
+	defer plain.Close()
+	pinned := x509.NewCertPool()
+	pinned.AddCert(server.Certificate())
+	k := NewKeeper(Options{URL: server.URL + "/liste.xml?jour=1", Roots: pinned, Folder: t.TempDir(), ShrinkShare: 0.2})
+	if err := k.Refresh(t.Context(), false); err != nil || k.Current().Len() != 5 {
+		t.Fatalf("%d domains, %v", k.Current().Len(), err)
+	}
+	p.list.Store(listOf(6))
+	for _, test := range []struct {
+		name   string
+		set    func()
+		domain int
+		ok     bool
+	}{
+		{"a wrong checksum", func() { p.sum.Store(strings.Repeat("a", 64)) }, 5, false},
+		{"the right one", func() {
+			sum := sha256.Sum256([]byte(listOf(6)))
+			p.sum.Store(hex.EncodeToString(sum[:]))
+		}, 6, true},
+		{"an error", func() { p.status.Store(http.StatusServiceUnavailable) }, 6, false},
+		{"no TLS any more", func() { p.status.Store(http.StatusOK); p.moved.Store(plain.URL + "/liste.xml") }, 6, false},
+		{"round and round", func() { p.moved.Store(server.URL + "/liste.xml") }, 6, false},
+	} {
+		test.set()
+		if err := k.Refresh(t.Context(), false); (err == nil) != test.ok || k.Current().Len() != test.domain {
+			t.Errorf("%s: %d domains, %v", test.name, k.Current().Len(), err)
+		}
+	}
+	p.moved.Store("")
+	stranger := NewKeeper(Options{URL: server.URL, Roots: x509.NewCertPool(), Folder: t.TempDir()})
+	if err := stranger.Refresh(t.Context(), false); err == nil || stranger.Current().Len() != 0 {
+		t.Errorf("a server whose authority is not the pinned one: %v", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := k.Refresh(ended, false); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended: %v", err)
+	}
+}
+
+// TestRun: the list is taken on schedule, and sooner again after a failure.
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "liste.xml")
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeeper(Options{File: file, Folder: dir, Refresh: 6 * time.Hour, ShrinkShare: 0.2})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { k.Run(ctx); close(done) }()
+		pass := func(d time.Duration) {
+			time.Sleep(d)
+			synctest.Wait()
+		}
+		synctest.Wait()
+		write(t, file, listOf(10))
+		if pass(67 * time.Second); k.Current().Len() != 10 {
+			t.Errorf("%d domains a minute after a failure", k.Current().Len())
+		}
+		write(t, file, listOf(11))
+		if pass(5 * time.Hour); k.Current().Len() != 10 {
+			t.Error("it was taken before its time")
+		}
+		if pass(2 * time.Hour); k.Current().Len() != 11 {
+			t.Errorf("%d domains after the interval", k.Current().Len())
+		}
+		stop()
+		<-done
+	})
+}
+
+func TestConfig(t *testing.T) {
+	dir := t.TempDir()
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	write(t, filepath.Join(dir, "ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	write(t, filepath.Join(dir, "empty.pem"), "nothing")
+	path := func(p string) string { return filepath.Join(dir, p) }
+	for _, test := range []struct{ yaml, want string }{
+		{"file: liste.xml\nrefresh: 1h\nextra_domains: [Demo.example.fr, hôpital.fr]\nshrink_share: 0.5", ""},
+		{"url: https://listeblanche.example.fr/liste.xml\nca: ca.pem\nextra_domains: demo.fr", ""},
+		{"file: a\nurl: https://a.fr/\nca: ca.pem", "not from both"},
+		{"url: http://a.fr/\nca: ca.pem", "HTTPS only"},
+		{"url: https://a.fr/x", "must be named"},
+		{"url: https://a.fr/x\nca: absent.pem", "absent.pem"},
+		{"url: https://a.fr/x\nca: empty.pem", "no certificate"},
+		{"extra_domains: [localhost]", "c.yaml:1:17"},
+		{"shrink_share: 20", "not a share"},
+	} {
+		var c Config
+		problems := configs.Decode("c.yaml", []byte(test.yaml), &c)
+		problems = append(problems, c.Check(path)...)
+		if text := problems.Error(); test.want == "" && text != "" || !strings.Contains(text, test.want) {
+			t.Errorf("%s: %q", test.yaml, text)
+		}
+		opt, err := c.Options(path, dir)
+		if test.want == "" && (err != nil || opt.ShrinkShare == 0 || opt.Refresh == 0 || len(opt.Extra) == 0 || opt.Extra[0] != strings.ToLower(c.ExtraDomains[0].V)) {
+			t.Errorf("%s: %+v, %v", test.yaml, opt, err)
+		}
+	}
+}
