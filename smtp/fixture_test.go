@@ -388,3 +388,28 @@ func newTLS(tb testing.TB) (server, client *tls.Config) {
 	return &tls.Config{Certificates: pair, ClientCAs: pool, ClientAuth: tls.VerifyClientCertIfGiven},
 		&tls.Config{Certificates: pair, RootCAs: pool, ServerName: "mx.example.fr"}
 }
+
+// metric answers a counter or gauge of a role, or of none.
+func (f *fixture) metric(name, role string) float64 {
+	f.t.Helper()
+	families, err := f.metrics.Gather()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var sum float64
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			labels := ""
+			for _, label := range m.GetLabel() {
+				labels += label.GetValue() + " "
+			}
+			if strings.Contains(labels, role) {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}
