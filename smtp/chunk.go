@@ -77,8 +77,7 @@ func (s *session) nextChunk() (wire.Chunk, error) {
 	for {
 		cmd, err := s.command()
 		if err != nil {
-			var syntax *wire.Reply
-			if !errors.As(err, &syntax) {
+			if _, ok := errors.AsType[*wire.Reply](err); !ok {
 				return wire.Chunk{}, fmt.Errorf("between two chunks: %w", err)
 			}
 			s.answer(err)

@@ -45,13 +45,21 @@ func TestChunks(t *testing.T) {
 		{"no end of line at the end", chunk("x", " LAST"), []string{"250 2.0.0 Queued"}, "x"},
 		{"a line that was none", chunk("a\nb", " LAST"), []string{"550 5.6.11"}, "-"},
 		{"a CR at the very end", chunk("a\r", " LAST"), []string{"550 5.6.11"}, "-"},
-		{"commands in between", chunk("x", "") + "NOOP\r\nXFOO\r\nMAIL FROM:<x@y.fr>\r\nRCPT TO:<x@y.fr>\r\nDATA\r\nAUTH PLAIN\r\nSTARTTLS\r\n\r\n" + chunk("y\r\n", " LAST"),
-			[]string{"250 2.0.0 Chunk", "250 2.0.0 Nothing", "500 ", "503 ", "503 ", "503 ", "50", "50", "500 ", "250 2.0.0 Queued"}, "xy\r\n"},
+		{
+			"commands in between",
+			chunk("x", "") + "NOOP\r\nXFOO\r\nMAIL FROM:<x@y.fr>\r\nRCPT TO:<x@y.fr>\r\nDATA\r\nAUTH PLAIN\r\nSTARTTLS\r\n\r\n" + chunk("y\r\n", " LAST"),
+			[]string{"250 2.0.0 Chunk", "250 2.0.0 Nothing", "500 ", "503 ", "503 ", "503 ", "50", "50", "500 ", "250 2.0.0 Queued"},
+			"xy\r\n",
+		},
 		{"given up", chunk("x", "") + "RSET\r\n" + chunk("y\r\n", " LAST"), []string{"250 2.0.0 Chunk", "250 2.0.0 Forgotten", "503 "}, "-"},
 		{"given up by EHLO", chunk("x", "") + "HELO x\r\nLHLO x\r\nNOOP\r\n", []string{"250 2.0.0 Chunk", "", "", "250 2.0.0 Nothing"}, "-"},
 		{"given up by QUIT", chunk("x", "") + "QUIT\r\n", []string{"250 2.0.0 Chunk", "221 "}, "-"},
-		{"refused in the middle", chunk("a\nb", "") + chunk("MAIL FROM:<x@y.fr>\r\n", "") + chunk("NOOP\r\n", " LAST") + "MAIL FROM:<a@b.fr>\r\nRSET\r\nNOOP\r\n",
-			[]string{"550 5.6.11", "503 5.5.1", "503 5.5.1", "503 5.5.1", "250 2.0.0 Forgotten", "250 2.0.0 Nothing"}, "-"},
+		{
+			"refused in the middle",
+			chunk("a\nb", "") + chunk("MAIL FROM:<x@y.fr>\r\n", "") + chunk("NOOP\r\n", " LAST") + "MAIL FROM:<a@b.fr>\r\nRSET\r\nNOOP\r\n",
+			[]string{"550 5.6.11", "503 5.5.1", "503 5.5.1", "503 5.5.1", "250 2.0.0 Forgotten", "250 2.0.0 Nothing"},
+			"-",
+		},
 	} {
 		for _, role := range roles {
 			t.Run(string(role)+"/"+tt.name, func(t *testing.T) {
@@ -59,7 +67,7 @@ func TestChunks(t *testing.T) {
 				c := f.dial(t.Context(), role)
 				c.hello(role)
 				c.withRecipients(1)
-				go io.WriteString(c.conn, tt.say) //nolint:errcheck // replies are asked for
+				go io.WriteString(c.conn, tt.say)
 				c.expect(tt.want...)
 				var want []string
 				if tt.content != "-" {
@@ -108,21 +116,21 @@ func TestRefusedChunks(t *testing.T) {
 		f, _ := newFixture(t)
 		c := f.dial(t.Context(), Submission)
 		c.do("EHLO x", "250-")
-		go io.WriteString(c.conn, chunk(evil, " LAST")) //nolint:errcheck // the server stops reading
+		go io.WriteString(c.conn, chunk(evil, " LAST"))
 		c.expect("530 5.7.0", "421 ")
 		c.closed()
 	})
 	t.Run("of no size", func(t *testing.T) {
 		_, c := newFixture(t)
 		c.withRecipients(1)
-		go io.WriteString(c.conn, "BDAT x LAST\r\n"+evil) //nolint:errcheck // the server stops reading
+		go io.WriteString(c.conn, "BDAT x LAST\r\n"+evil)
 		c.expect("501 5.5.4", "421 ")
 		c.closed()
 	})
 	t.Run("of no size, the second one", func(t *testing.T) {
 		_, c := newFixture(t)
 		c.withRecipients(1)
-		go io.WriteString(c.conn, chunk("x", "")+"BDAT -1\r\n"+evil) //nolint:errcheck // the server stops reading
+		go io.WriteString(c.conn, chunk("x", "")+"BDAT -1\r\n"+evil)
 		c.expect("250 ", "501 5.5.4", "421 ")
 		c.closed()
 	})
@@ -135,7 +143,7 @@ func TestRefusedChunks(t *testing.T) {
 		c.send(chunk(strings.Repeat("x", 990), "") + chunk(evil, "") + chunk(evil, " LAST") + "RSET\r\n")
 		c.expect("250 ", "552 5.3.4", "503 5.5.1", "250 2.0.0 Forgotten")
 		c.withRecipients(1)
-		go io.WriteString(c.conn, "BDAT 999999999999 LAST\r\n"+evil) //nolint:errcheck // the server stops reading
+		go io.WriteString(c.conn, "BDAT 999999999999 LAST\r\n"+evil)
 		c.expect("552 5.3.4", "421 4.3.4")
 		c.closed()
 	})
@@ -155,7 +163,7 @@ func TestRefusedChunks(t *testing.T) {
 		f, c := newFixture(t)
 		c.withRecipients(1)
 		c.send("BDAT 100 LAST\r\nabc")
-		c.conn.Close() //nolint:errcheck // that is the point
+		c.conn.Close()
 		<-c.ended
 		if n := len(f.messages()); n > 0 {
 			t.Errorf("%d messages were taken", n)

@@ -88,9 +88,9 @@ func TestStalls(t *testing.T) {
 				c.hello(Inbound)
 				c.begin()
 				before := time.Now()
-				stop := time.AfterFunc(3*time.Hour, func() { c.conn.Close() }) //nolint:errcheck // the test has failed then
+				stop := time.AfterFunc(3*time.Hour, func() { c.conn.Close() })
 				defer stop.Stop()
-				c.conn.SetWriteDeadline(time.Time{}) //nolint:errcheck // a pipe takes it
+				c.conn.SetWriteDeadline(time.Time{})
 				go func() {
 					for i := 0; ; i++ {
 						if s := tt.send(i); s != "" {
@@ -135,7 +135,7 @@ func TestSize(t *testing.T) {
 	c.send(strings.Repeat("a", 998) + "\r\n.\r\n")
 	c.expect("250 ")
 	c.begin()
-	go io.WriteString(c.conn, strings.Repeat("0123456789\r\n", 100_000)+".\r\n") //nolint:errcheck // the server stops reading
+	go io.WriteString(c.conn, strings.Repeat("0123456789\r\n", 100_000)+".\r\n")
 	c.expect("552 5.3.4", "421 4.3.4")
 	c.closed()
 	if n := len(f.messages()); n != 1 {
@@ -148,7 +148,7 @@ func TestRefusedContent(t *testing.T) {
 	for _, role := range roles {
 		f := newFixture(t, nil)
 		f.onData = func(_ context.Context, _ fakeHandler, _ *wire.Envelope, r io.Reader) ([]wire.Reply, error) {
-			io.ReadFull(r, make([]byte, 3)) //nolint:errcheck // whatever there is
+			io.ReadFull(r, make([]byte, 3))
 			return nil, wire.Refuse(550, "5.7.1", "Not this one")
 		}
 		c := f.dial(t.Context(), role)
@@ -207,12 +207,12 @@ func TestHandlerIsHeldToItsWord(t *testing.T) {
 			return accepted, err
 		}, "451 4.3.0"},
 		{"does not look at errors", "a\nb\r\n", func(r io.Reader) ([]wire.Reply, error) {
-			io.Copy(io.Discard, r) //nolint:errcheck // that is the point
+			io.Copy(io.Discard, r)
 			return accepted, nil
 		}, "550 5.6.11"},
 		{"hides errors", "a\nb\r\n", func(r io.Reader) ([]wire.Reply, error) {
 			_, err := io.ReadAll(r)
-			return nil, fmt.Errorf("something else than %v", err) //nolint:errorlint // that is the point
+			return nil, errors.New("something else than " + err.Error())
 		}, "550 5.6.11"},
 		{"gives no reply", "x\r\n", func(r io.Reader) ([]wire.Reply, error) {
 			_, err := io.Copy(io.Discard, r)

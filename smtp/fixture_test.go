@@ -112,7 +112,7 @@ func (t *fakeTrace) Append(_ context.Context, r audit.Record) error {
 	return t.err
 }
 
-func (t *fakeTrace) Later(r audit.Record) { t.Append(context.Background(), r) } //nolint:errcheck // a fake of it
+func (t *fakeTrace) Later(r audit.Record) { t.Append(context.Background(), r) }
 
 func (t *fakeTrace) of(action audit.Action) []audit.Record {
 	t.mu.Lock()
@@ -246,8 +246,8 @@ func pipe(tb testing.TB) (ours, theirs net.Conn) {
 	tb.Helper()
 	ours, theirs = net.Pipe()
 	tb.Cleanup(func() {
-		ours.Close()   //nolint:errcheck // closed already, as a rule
-		theirs.Close() //nolint:errcheck // as above
+		ours.Close()
+		theirs.Close()
 	})
 	return ours, theirs
 }
@@ -269,7 +269,7 @@ func (f *fixture) dial(ctx context.Context, role Role) *client {
 func (f *fixture) client(conn net.Conn) *client {
 	c := &client{t: f.t, conn: conn, ended: make(chan struct{})}
 	f.t.Cleanup(func() {
-		conn.Close() //nolint:errcheck // a test may have closed it
+		conn.Close()
 		<-c.ended
 	})
 	return c
@@ -298,7 +298,7 @@ func (c *client) read() {
 
 func (c *client) send(s string) {
 	c.t.Helper()
-	c.conn.SetWriteDeadline(time.Now().Add(clientTimeout)) //nolint:errcheck // the write tells
+	c.conn.SetWriteDeadline(time.Now().Add(clientTimeout))
 	if _, err := io.WriteString(c.conn, s); err != nil {
 		c.t.Fatalf("writing: %v", err)
 	}
@@ -391,7 +391,6 @@ func newTLS(tb testing.TB) (server, client *tls.Config) {
 
 // metric answers a counter or gauge of a role, or of none.
 func (f *fixture) metric(name, role string) float64 {
-	f.t.Helper()
 	families, err := f.metrics.Gather()
 	if err != nil {
 		f.t.Fatal(err)

@@ -195,11 +195,11 @@ func (c *client) startTLS(cfg *tls.Config) {
 // handOver stops the reading goroutine: the connection is to be read by TLS.
 func (c *client) handOver() <-chan struct{} {
 	stopped := make(chan struct{})
-	c.conn.SetReadDeadline(time.Now()) //nolint:errcheck // a pipe takes it
+	c.conn.SetReadDeadline(time.Now())
 	go func() {
-		for range c.replies { //nolint:revive // until it is closed
+		for range c.replies {
 		}
-		c.conn.SetReadDeadline(time.Time{}) //nolint:errcheck // as above
+		c.conn.SetReadDeadline(time.Time{})
 		close(stopped)
 	}()
 	return stopped

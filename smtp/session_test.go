@@ -176,7 +176,7 @@ func TestLines(t *testing.T) {
 	f := newFixture(t, nil)
 	for _, in := range []string{"NOOP\n", "NOOP\nQUIT\r\n", "NOOP\rQUIT\r\n", "NOOP\r\r\n", "\n", "NOOP " + strings.Repeat("x", wire.MaxLine) + "\r\n"} {
 		c := f.dial(t.Context(), Inbound)
-		go io.WriteString(c.conn, in) //nolint:errcheck // the server stops reading
+		go io.WriteString(c.conn, in)
 		c.expect("500 5.5.2", "421 4.7.0")
 		c.closed()
 	}
@@ -184,7 +184,7 @@ func TestLines(t *testing.T) {
 	c.do("NOOP "+strings.Repeat("x", wire.MaxLine-7), "250 ")
 	c.do("NOOP \x00", "500 5.5.2")
 	c.do("NOOP \xff", "500 5.5.2")
-	c.conn.Close() //nolint:errcheck // that is the point
+	c.conn.Close()
 	<-c.ended
 }
 
@@ -300,7 +300,7 @@ func TestCounts(t *testing.T) {
 	c.send("x\n\r\n.\r\n")
 	c.expect("550 ")
 	c.begin()
-	c.conn.Close() //nolint:errcheck // that is the point
+	c.conn.Close()
 	<-c.ended
 	for name, want := range map[string]float64{
 		"balorg_smtp_messages_total ok lmtp": 2, "balorg_smtp_messages_total refused lmtp": 1, "balorg_smtp_broken_messages_total lmtp": 1,
@@ -324,7 +324,7 @@ func TestLibraries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer listener.Close() //nolint:errcheck // it has served
+		defer listener.Close()
 		ours, err := net.Dial("tcp", listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -339,7 +339,7 @@ func TestLibraries(t *testing.T) {
 			f.server.Serve(t.Context(), theirs, role)
 		}()
 		t.Cleanup(func() {
-			ours.Close() //nolint:errcheck // closed already, as a rule
+			ours.Close()
 			<-ended
 		})
 		return ours

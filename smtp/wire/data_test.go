@@ -178,7 +178,7 @@ func (endlessLines) Read(p []byte) (int, error) {
 }
 
 // plainly is DATA as one reads it in RFC 5321, an octet at a time, with bare newlines as NormaliseBare has them.
-func plainly(in string) (content string, rest string, ok bool) {
+func plainly(in string) (content, rest string, ok bool) {
 	var out strings.Builder
 	start := true
 	for i := 0; i < len(in); {

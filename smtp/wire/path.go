@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -35,7 +36,7 @@ func ParseRcpt(args string, utf8 bool, postmaster mail.Address) (Recipient, erro
 		return Recipient{}, err
 	}
 	var r Recipient
-	err = eachParameter(rest, func(name, value string, valued bool) error { return r.parameter(name, value, valued, utf8) })
+	err = eachParameter(rest, func(name, value string, _ bool) error { return r.parameter(name, value, utf8) })
 	if err != nil {
 		return Recipient{}, err
 	}
@@ -95,10 +96,8 @@ func eachParameter(s string, take func(name, value string, valued bool) error) e
 		if valued && value == "" || strings.Contains(value, "=") || len(seen) == maxParameters {
 			return Refuse(501, "5.5.4", "A parameter is not written as it should be")
 		}
-		for _, other := range seen {
-			if other == name {
-				return Refuse(501, "5.5.4", "A parameter stands there twice")
-			}
+		if slices.Contains(seen, name) {
+			return Refuse(501, "5.5.4", "A parameter stands there twice")
 		}
 		seen = append(seen, name)
 		if err := take(name, value, valued); err != nil {
@@ -115,7 +114,7 @@ func badParameter(name string) *Reply {
 }
 
 func (s *Sender) parameter(name, value string, valued bool) error {
-	ok := valued
+	var ok bool
 	switch name {
 	case "SIZE": // RFC 1870
 		var n int64
@@ -132,10 +131,11 @@ func (s *Sender) parameter(name, value string, valued bool) error {
 	case "ENVID": // RFC 3461, 4.4
 		var decoded string
 		decoded, ok = decodeXText(value)
-		ok = ok && len(value) <= maxEnvID && !strings.ContainsFunc(decoded, notPrintable)
+		ok = ok && valued && len(value) <= maxEnvID && !strings.ContainsFunc(decoded, notPrintable)
 		s.EnvID = decoded
 	case "AUTH": // RFC 4954, 5: who wrote the message first. Nobody is trusted to say so: it is as if it were <>.
 		_, ok = decodeXText(value)
+		ok = ok && valued
 	default:
 		return unknownParameter()
 	}
@@ -151,8 +151,8 @@ const (
 	maxORCPT = 500
 )
 
-func (r *Recipient) parameter(name, value string, valued, utf8 bool) (err error) {
-	ok := valued
+func (r *Recipient) parameter(name, value string, utf8 bool) error {
+	var ok bool
 	switch name {
 	case "NOTIFY": // RFC 3461, 4.1
 		r.Notify, ok = parseNotify(value)
