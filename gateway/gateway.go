@@ -130,7 +130,7 @@ func New(opt Options) (g *Gateway, err error) {
 	}
 	g.proxy = imapproxy.New(imapproxy.Options{
 		Snapshot: g.snapshot.Load, Auth: g.auth, Stores: stores, Trace: g.st.trace, Sessions: &g.sessions,
-		Subscriptions: g.st.subscriptions, Transfers: g.st.transfers, TLS: g.tlsConfig(cfg), Logger: g.log, Metrics: g.reg,
+		Subscriptions: g.st.subscriptions, Transfers: g.st.transfers, Sent: g.st.sent, SpoolDir: g.st.spool, TLS: g.tlsConfig(cfg), Logger: g.log, Metrics: g.reg,
 		Hostname: cfg.Hostname.V, SharedPrefix: cfg.IMAP.SharedPrefix.V, MaxMessage: int64(cfg.IMAP.MaxMessage), MaxCompressed: cfg.IMAP.MaxCompressed,
 		IdleTimeout: cfg.IMAP.IdleTimeout, InsecureLogin: cfg.IMAP.InsecureLogin,
 	})

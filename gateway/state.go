@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -33,12 +34,28 @@ type state struct {
 	subscriptions *subscription.Table
 	transfers     *transfer.Table
 	sent          *sent.Table
+	spool         string // folder for messages that are held while it is decided what becomes of them
 	log           *slog.Logger
 	maxChanges    int // maxChanges, but in tests
 }
 
 // bodiesFolder, in the state's folder, holds the large messages.
 const bodiesFolder = "bodies"
+
+// spoolFolder, in the state's folder, is empty after a start.
+const spoolFolder = "spool"
+
+func emptySpool(dir string) (string, error) {
+	spool := filepath.Join(dir, spoolFolder)
+	err := os.RemoveAll(spool)
+	if err == nil {
+		err = os.Mkdir(spool, 0o700)
+	}
+	if err != nil {
+		return "", fmt.Errorf("emptying %s: %w", spool, err)
+	}
+	return spool, nil
+}
 
 // openState opens the state of a configuration, made when it is not there, and sweeps what a crash left behind.
 func openState(cfg *Config, log *slog.Logger) (*state, error) {
@@ -50,6 +67,10 @@ func openState(cfg *Config, log *slog.Logger) (*state, error) {
 	bodies, err := body.New(db, filepath.Join(dir, bodiesFolder), body.Options{Room: db.Room})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the bodies in %s: %w", dir, err), db.Close())
+	}
+	spool, err := emptySpool(dir)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	swept, err := bodies.Sweep(context.Background())
 	if err != nil { // it costs room on the disk, and no mail; a state that is damaged must open to be checked
@@ -70,6 +91,7 @@ func openState(cfg *Config, log *slog.Logger) (*state, error) {
 		subscriptions: subscription.New(db),
 		transfers:     transfer.New(db),
 		sent:          sent.New(db),
+		spool:         spool,
 		log:           log,
 		maxChanges:    maxChanges,
 	}, nil

@@ -288,12 +288,17 @@ func TestSweepAtStart(t *testing.T) {
 	}
 	first.close()
 	orphan := filepath.Join(all.Config.StateDir(), "bodies", "ab", strings.Repeat("ab", 16))
-	if err := os.WriteFile(orphan, []byte("half a message"), 0o600); err != nil {
-		t.Fatal(err)
+	held := filepath.Join(all.Config.StateDir(), "spool", "append-1")
+	for _, file := range []string{orphan, held} {
+		if err := os.WriteFile(file, []byte("half a message"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	newState(t, all.Config)
-	if _, err := os.Stat(orphan); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the orphan: %v", err)
+	for _, file := range []string{orphan, held} {
+		if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", file, err)
+		}
 	}
 }
 

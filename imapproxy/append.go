@@ -13,26 +13,48 @@ import (
 )
 
 // append answers APPEND: the messages stream from the client to the mail store, and nothing of one is asked for before the store
-// has agreed to take it. All are stored or none (RFC 3502).
+// has agreed to take it. All are stored or none (RFC 3502). Only one that may be the client's copy of what it has just submitted is read
+// first.
 func (s *session) append(cmd *wire.Command) error {
 	if cmd.Message == nil {
 		return bad("APPEND takes a message as a literal")
 	}
-	a, at, err := s.beginAppend(cmd)
+	up, at, m, err := s.beginAppend(cmd)
 	if err != nil {
 		s.refuseMessage(cmd)
 		return err
 	}
-	request := fmt.Sprintf("APPEND %s {%d}", at.folder, cmd.Message.Size)
+	request := fmt.Sprintf("APPEND %s {%d}", at.folder, m.size)
+	var first *held
+	if s.sentLately(at, m) {
+		if first, err = s.hold(cmd); err != nil {
+			return err
+		}
+		defer first.close()
+		if done, err := s.recognise(at, m, first, request); done || err != nil {
+			return err
+		}
+	}
+	a, err := s.startAppend(up, at.folder, m)
+	if err != nil {
+		s.refuseMessage(cmd)
+		return err
+	}
+	return s.sendMessages(cmd, a, at, first, request)
+}
+
+// sendMessages sends the messages of an APPEND on, of which the mail store has been told the first. That may have been read already.
+func (s *session) sendMessages(cmd *wire.Command, a *appending, at place, first *held, request string) error {
 	for n := 1; ; n++ {
 		if a.refused != nil {
 			s.refuseMessage(cmd)
 			return s.traceAppend(at, request, a.refused)
 		}
-		more, err := s.sendMessage(cmd, a)
+		more, err := s.sendMessage(cmd, a, first)
 		if err != nil {
 			return err
 		}
+		first = nil
 		if !more {
 			break
 		}
@@ -51,28 +73,27 @@ func (s *session) append(cmd *wire.Command) error {
 	return s.traceAppend(at, request, r)
 }
 
-// beginAppend announces the first message to the mail store.
-func (s *session) beginAppend(cmd *wire.Command) (*appending, place, error) {
+// beginAppend finds out where the first message goes, and what the mail store is to be told of it.
+func (s *session) beginAppend(cmd *wire.Command) (*upstream, place, announced, error) {
 	head, err := wire.ParseAppend(cmd.Args)
 	if err != nil {
-		return nil, place{}, err
+		return nil, place{}, announced{}, err
 	}
 	at, err := s.locate(cmd, head.Mailbox, needs("APPEND"))
 	if err != nil {
-		return nil, place{}, err
+		return nil, place{}, announced{}, err
 	}
 	if err := s.checkMessage(cmd.Message); err != nil {
-		return nil, place{}, err
+		return nil, place{}, announced{}, err
 	}
 	up, err := s.upstream(at.account)
 	if err != nil {
-		return nil, place{}, err
+		return nil, place{}, announced{}, err
 	}
 	if cmd.Message.Binary && !up.caps["BINARY"] {
-		return nil, place{}, errNoBinary()
+		return nil, place{}, announced{}, errNoBinary()
 	}
-	a, err := s.startAppend(up, at.folder, describe(head, at, cmd.Message))
-	return a, at, err
+	return up, at, describe(head, at, cmd.Message), nil
 }
 
 // nextMessage announces a further message of the same APPEND.
@@ -115,8 +136,15 @@ func describe(head wire.Append, at place, m *wire.Literal) announced {
 	return announced{keepFlags(head.Flags, at.access.Rights), head.Date, m.Size, m.Binary}
 }
 
-// sendMessage copies the client's literal to the mail store, and tells whether another message follows.
-func (s *session) sendMessage(cmd *wire.Command, a *appending) (more bool, err error) {
+// sendMessage copies the client's literal, or what has been read of it, to the mail store, and tells whether another message follows.
+func (s *session) sendMessage(cmd *wire.Command, a *appending, read *held) (more bool, err error) {
+	if read != nil {
+		if _, err := io.Copy(a.up.out, read.from(0)); err != nil {
+			s.abandon(a.up)
+			return false, fmt.Errorf("%w: %w", errLost, err)
+		}
+		return read.more, nil
+	}
 	size := cmd.Message.Size
 	literal, err := s.in.AcceptLiteral(s.proceed)
 	if err == nil {
@@ -125,11 +153,7 @@ func (s *session) sendMessage(cmd *wire.Command, a *appending) (more bool, err e
 	if err != nil {
 		// Half a message: only the end of the connection undoes the command at the mail store.
 		s.abandon(a.up)
-		if s.readError(err) {
-			return false, errLost
-		}
-		s.done = true
-		return false, errAnswered
+		return false, s.clientLost(err)
 	}
 	more, err = s.in.EndAppend()
 	if err != nil {

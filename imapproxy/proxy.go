@@ -31,6 +31,7 @@ import (
 	"balorg/policy/auth"
 	sessions "balorg/policy/session"
 	"balorg/store/audit"
+	"balorg/store/sent"
 	"balorg/store/transfer"
 )
 
@@ -87,6 +88,7 @@ type Options struct {
 	Sessions      *sessions.Table
 	Subscriptions Subscriptions
 	Transfers     Transfers
+	Sent          *sent.Table // what was submitted lately
 	TLS           *tls.Config // nil: no STARTTLS
 	Logger        *slog.Logger
 	Metrics       prometheus.Registerer
@@ -98,6 +100,8 @@ type Options struct {
 	IdleTimeout   time.Duration // 0 means 30 minutes
 	StallTimeout  time.Duration // how long a mail store may owe an answer and say nothing; 0 means 3 minutes
 	InsecureLogin bool          // allow log-in before TLS
+	SpoolDir      string        // gets the larger ones of messages that may have been submitted here; "" means they are not recognised
+	SentWait      time.Duration // how long such a message waits for its copy to be placed; 0 means 3 seconds
 }
 
 // Defaults of Options.
@@ -105,6 +109,7 @@ const (
 	defaultPrefix        = "Comptes"
 	defaultMaxMessage    = 100 << 20
 	defaultMaxCompressed = 200
+	defaultSentWait      = 3 * time.Second
 )
 
 // Proxy serves IMAP.
@@ -140,6 +145,9 @@ func New(opt Options) *Proxy {
 	}
 	if opt.StallTimeout == 0 {
 		opt.StallTimeout = defaultStall
+	}
+	if opt.SentWait == 0 {
+		opt.SentWait = defaultSentWait
 	}
 	return &Proxy{
 		opt: opt, log: opt.Logger, commands: newCommands(), metrics: newMetrics(opt.Metrics),

@@ -22,9 +22,11 @@ import (
 	"balorg/policy"
 	"balorg/policy/auth"
 	sessions "balorg/policy/session"
+	"balorg/store"
 	"balorg/store/audit"
 	"balorg/store/body"
 	"balorg/store/mailbox"
+	"balorg/store/sent"
 	"balorg/store/storetest"
 	"balorg/store/subscription"
 	"balorg/store/transfer"
@@ -48,6 +50,8 @@ type fixture struct {
 	trace     *audit.Log
 	sessions  *sessions.Table
 	transfers *transfer.Table
+	sent      *sent.Table
+	st        store.Store
 
 	mu   sync.Mutex
 	snap *policy.Snapshot
@@ -60,11 +64,11 @@ func newFixture(tb testing.TB, change func(*Options)) *fixture {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f := &fixture{t: tb, boxes: mailbox.New(st, bodies, mailbox.Options{Names: mailbox.FrenchNames}), trace: audit.New(st), sessions: &sessions.Table{}, transfers: transfer.New(st)}
-	storetest.CheckAtEnd(tb, st, f.boxes, f.trace.Checker(), body.Checker{Bodies: bodies, Referrers: []body.Referrer{f.boxes}})
+	f := &fixture{t: tb, boxes: mailbox.New(st, bodies, mailbox.Options{Names: mailbox.FrenchNames}), trace: audit.New(st), sessions: &sessions.Table{}, transfers: transfer.New(st), sent: sent.New(st), st: st}
+	storetest.CheckAtEnd(tb, st, f.boxes, f.sent, f.trace.Checker(), body.Checker{Bodies: bodies, Referrers: []body.Referrer{f.boxes}})
 	f.load(nil)
 	opt := Options{
-		Snapshot: f.snapshot, Auth: fakeAuth{f}, Trace: f.trace, Sessions: f.sessions, Subscriptions: subscription.New(st), Transfers: f.transfers,
+		Snapshot: f.snapshot, Auth: fakeAuth{f}, Trace: f.trace, Sessions: f.sessions, Subscriptions: subscription.New(st), Transfers: f.transfers, Sent: f.sent, SpoolDir: tb.TempDir(), SentWait: 50 * time.Millisecond,
 		Stores: map[string]MailStore{"local": localStore{embedded.New(f.boxes, embedded.Options{})}},
 		Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), InsecureLogin: true,
 	}
