@@ -94,6 +94,7 @@ func fill(t *testing.T, st *state, id mail.AccountID) {
 }
 
 func putSent(t *testing.T, st *state, id mail.AccountID, at time.Time) error {
+	t.Helper()
 	return st.db.Update(t.Context(), func(tx store.Writer) error {
 		return sent.PutTx(tx, sent.Copy{ID: sent.ID{Mailbox: id, Person: id}, Time: at})
 	})

@@ -157,6 +157,6 @@ func percentDecoded(text string) string {
 func base64Decoded(run string) string {
 	run = strings.NewReplacer("-", "+", "_", "/").Replace(run)
 	plain := make([]byte, base64.RawStdEncoding.DecodedLen(len(run)))
-	n, _ := base64.RawStdEncoding.Decode(plain, []byte(run)) //nolint:errcheck // a run that ends early was decoded up to there
+	n, _ := base64.RawStdEncoding.Decode(plain, []byte(run)) // one that ends early was decoded up to there
 	return string(plain[:n])
 }
