@@ -16,6 +16,12 @@ need cyrmaster cyrus-common
 need saslpasswd2 sasl2-bin
 need offlineimap offlineimap3
 need interimap interimap
+need swaks swaks
+perl -MNet::SSLeay -e 1 >/dev/null 2>&1 || missing="$missing libnet-ssleay-perl"
+need msmtp msmtp
+need s-nail s-nail
+[ -x /usr/lib/postfix/sbin/master ] || missing="$missing postfix"
+need smtp-sink postfix
 if [ "${1-}" = bench ]; then
 	need nginx nginx-light
 	[ -e /usr/lib/nginx/modules/ngx_mail_module.so ] || missing="$missing libnginx-mod-mail"
@@ -41,10 +47,19 @@ if [ ! -e $policy ]; then
 	chmod 755 $policy
 fi
 if [ -n "$missing" ]; then
-	# shellcheck disable=SC2086 # a list of packages
-	apt-get install -y -q --no-install-recommends --no-remove $missing >/dev/null 2>&1 || {
+	# Postfix is one of the mail servers of which Debian installs one; another that came along as a dependency gives way to it.
+	others=""
+	if echo "$missing" | grep -q postfix && dpkg -l exim4-base 2>/dev/null | grep -q '^ii'; then
+		others="exim4-base- exim4-config- exim4-daemon-light-"
+		missing="$missing $others"
+	fi
+	echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections 2>/dev/null || true
+	keep=--no-remove
+	[ -z "$others" ] || keep=""
+	# shellcheck disable=SC2086 # lists
+	apt-get install -y -q --no-install-recommends $keep $missing >/dev/null 2>&1 || {
 		apt-get update -q >/dev/null
-		apt-get install -y -q --no-install-recommends --no-remove $missing >/dev/null
+		apt-get install -y -q --no-install-recommends $keep $missing >/dev/null
 	}
 fi
 if [ -n "$unpack" ]; then

@@ -50,8 +50,12 @@ func texts(a Addresses) []string {
 func (l ListenConfig) check() configs.Problems {
 	var problems configs.Problems
 	first := make(map[Address]configs.Pos)
-	for _, a := range slices.Concat(l.IMAP, l.IMAPS, l.Metrics) {
-		if _, port, _ := net.SplitHostPort(string(a.V)); port == "" || port == "0" {
+	all := slices.Concat(l.IMAP, l.IMAPS, l.Submission, l.Submissions, l.Inbound, l.Metrics)
+	for _, a := range l.LMTP {
+		all = append(all, configs.Value[Address]{V: Address(a.V), Pos: a.Pos, Set: true})
+	}
+	for _, a := range all {
+		if _, port, _ := net.SplitHostPort(string(a.V)); (port == "" && !strings.HasPrefix(string(a.V), unixPrefix)) || port == "0" {
 			continue // reported, or the system chooses another each time
 		}
 		if at, twice := first[a.V]; twice {
@@ -64,6 +68,13 @@ func (l ListenConfig) check() configs.Problems {
 }
 
 func (l ListenConfig) equal(next ListenConfig) bool {
-	return slices.Equal(texts(l.IMAP), texts(next.IMAP)) && slices.Equal(texts(l.IMAPS), texts(next.IMAPS)) &&
-		slices.Equal(texts(l.Metrics), texts(next.Metrics))
+	for _, pair := range [][2]Addresses{
+		{l.IMAP, next.IMAP}, {l.IMAPS, next.IMAPS}, {l.Submission, next.Submission}, {l.Submissions, next.Submissions},
+		{l.Inbound, next.Inbound}, {l.Metrics, next.Metrics},
+	} {
+		if !slices.Equal(texts(pair[0]), texts(pair[1])) {
+			return false
+		}
+	}
+	return slices.Equal(localTexts(l.LMTP), localTexts(next.LMTP))
 }

@@ -14,6 +14,7 @@ import (
 	"balorg/mail"
 	"balorg/policy"
 	"balorg/policy/auth"
+	"balorg/smtp/trust"
 )
 
 // Config is balorg.yaml. Each section belongs to the package that uses it; the zero value of every key means its default, and
@@ -29,6 +30,10 @@ type Config struct {
 	Mailstores     map[string]Mailstore  `yaml:"mailstores"`
 	Authentication auth.Config           `yaml:"authentication"`
 	IMAP           IMAPConfig            `yaml:"imap"`
+	Submission     SubmissionConfig      `yaml:"submission"`
+	Inbound        InboundConfig         `yaml:"inbound"`
+	Relay          RelayConfig           `yaml:"relay"`
+	TrustSpace     trust.Config          `yaml:"trust_space"`
 	Audit          AuditConfig           `yaml:"audit"`
 	Limits         LimitsConfig          `yaml:"limits"`
 	Language       configs.Value[string] `yaml:"language"`
@@ -45,9 +50,13 @@ type StoreConfig struct {
 
 // ListenConfig is the section listen.
 type ListenConfig struct {
-	IMAP    Addresses `yaml:"imap"`
-	IMAPS   Addresses `yaml:"imaps"`
-	Metrics Addresses `yaml:"metrics"`
+	IMAP        Addresses      `yaml:"imap"`
+	IMAPS       Addresses      `yaml:"imaps"`
+	Submission  Addresses      `yaml:"submission"`
+	Submissions Addresses      `yaml:"submissions"`
+	Inbound     Addresses      `yaml:"inbound"`
+	LMTP        LocalAddresses `yaml:"lmtp"`
+	Metrics     Addresses      `yaml:"metrics"`
 }
 
 // TLSConfig is the section tls.
@@ -154,6 +163,7 @@ func (c *Config) applyDefaults() {
 	c.IMAP.MaxMessage = cmp.Or(c.IMAP.MaxMessage, defaultMaxMessage)
 	c.IMAP.MaxConnections = cmp.Or(c.IMAP.MaxConnections, defaultConnections)
 	c.IMAP.MaxConnectionsPerAddress = cmp.Or(c.IMAP.MaxConnectionsPerAddress, defaultPerAddress)
+	c.smtpDefaults()
 	c.Audit.Retention = cmp.Or(c.Audit.Retention, defaultRetention)
 	c.Limits.Quota = cmp.Or(c.Limits.Quota, defaultQuota)
 	if len(c.Mailstores) == 0 {
@@ -168,6 +178,7 @@ func (c *Config) check() configs.Problems {
 		c.checkMailstore(&problems, name)
 	}
 	problems = append(problems, c.Listen.check()...)
+	problems = append(problems, c.checkSMTP()...)
 	oneOf(&problems, c.IMAP.FolderNames, "fr", "en")
 	oneOf(&problems, c.Language, "fr", "en")
 	if name := c.Hostname; name.Set && name.V != "localhost" {
@@ -179,7 +190,7 @@ func (c *Config) check() configs.Problems {
 	if p := c.IMAP.SharedPrefix; p.Set && !validPrefix(p.V) {
 		problems.Add(p.Pos, "a word of letters, digits and hyphens, such as Comptes", "%q cannot be the folder of shared mailboxes", p.V)
 	}
-	if (len(c.Listen.IMAP) > 0 || len(c.Listen.IMAPS) > 0) && !c.IMAP.InsecureLogin {
+	if c.needsTLS() {
 		problems = append(problems, c.checkTLS()...)
 	}
 	if c.IMAP.InsecureLogin {
@@ -259,6 +270,8 @@ func (c *Config) frozen(next *Config) string {
 		return "mailstores"
 	case c.Log.Level.V != next.Log.Level.V, c.Log.Format.V != next.Log.Format.V:
 		return "log"
+	case c.smtpFrozen(next) != "":
+		return c.smtpFrozen(next)
 	case c.IMAP != next.IMAP:
 		// Positions move when other lines do: only the values count.
 		a, b := c.IMAP, next.IMAP

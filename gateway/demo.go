@@ -44,12 +44,10 @@ type DemoOptions struct {
 	Program   string           // how commands to try call this program; "" means balorg
 }
 
-// The demo's ports, before the offset.
-const (
-	demoIMAP    = 1143
-	demoIMAPS   = 1993
-	demoMetrics = 9143
-)
+// demoPorts are the ports of the demo's configuration, before the offset; demoSink is that of what stands for all other operators.
+func demoPorts() []int { return []int{1143, 1993, 1587, 1465, 1025, 1024, 9143} }
+
+const demoSink = 1026
 
 // demoPassword is every account's, with its local part behind.
 const demoPassword = "demo-"
@@ -71,10 +69,20 @@ func RunDemo(ctx context.Context, opt DemoOptions) (err error) {
 		opt.State = dir
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
-	config, err := writeDemo(opt)
+	config, hop, err := writeDemo(opt)
 	if err != nil {
 		return err
 	}
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		hop.run(serving)
+	}()
+	defer func() {
+		stop() // after the gateway, which may be sending
+		<-done
+	}()
 	g, err := New(Options{ConfigPath: config, Logger: opt.Log, ReadyFile: opt.ReadyFile, Reloads: opt.Reloads})
 	if err != nil {
 		return err
@@ -86,55 +94,84 @@ func RunDemo(ctx context.Context, opt DemoOptions) (err error) {
 		}
 		return err
 	}
-	g.onReady = func() error { return g.printDemo(opt, config) }
+	g.onReady = func() error { return g.printDemo(opt, config, hop) }
 	return g.Run(ctx)
 }
 
 // writeDemo puts configuration and certificates into the demo's folder. Accounts and delegations that are there are kept, as somebody
-// edited them; balorg.yaml is written anew, for the ports may be others, if it is a demo's.
-func writeDemo(opt DemoOptions) (config string, err error) {
+// edited them; balorg.yaml is written anew, for the ports may be others, if it is a demo's. It answers the sink, which listens already.
+func writeDemo(opt DemoOptions) (config string, hop *sink, err error) {
 	config = filepath.Join(opt.State, "balorg.yaml")
 	content, err := configs.Examples.ReadFile("demo/balorg.yaml")
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	mark, _, _ := strings.Cut(string(content), "\n")
 	switch other, err := os.ReadFile(config); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return "", fmt.Errorf("looking for a demo: %w", err)
+		return "", nil, fmt.Errorf("looking for a demo: %w", err)
 	case !strings.HasPrefix(string(other), mark+"\n"):
-		return "", fmt.Errorf("%s is not the demo's configuration, which would replace it; give the demo a folder of its own", config)
+		return "", nil, fmt.Errorf("%s is not the demo's configuration, which would replace it; give the demo a folder of its own", config)
 	}
 	if err := os.MkdirAll(filepath.Join(opt.State, "tls"), 0o700); err != nil {
-		return "", fmt.Errorf("making the demo's folder: %w", err)
+		return "", nil, fmt.Errorf("making the demo's folder: %w", err)
 	}
 	if err := demoCertificates(filepath.Join(opt.State, "tls"), opt.Listen, time.Now()); err != nil {
-		return "", fmt.Errorf("making the demo's certificates: %w", err)
+		return "", nil, fmt.Errorf("making the demo's certificates: %w", err)
 	}
 	for _, name := range []string{"accounts.yaml", "delegations.yaml"} {
 		content, err := configs.Examples.ReadFile("demo/" + name)
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		path := filepath.Join(opt.State, name)
 		if _, err := os.Stat(path); err == nil {
 			continue // an edited file of a demo that is kept
 		}
 		if err := os.WriteFile(path, content, 0o600); err != nil {
-			return "", err
+			return "", nil, err
 		}
 	}
+	if hop, err = demoHop(opt); err != nil {
+		return "", nil, err
+	}
 	text := string(content)
-	for _, port := range []int{demoIMAP, demoIMAPS, demoMetrics} {
-		there := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	for _, port := range demoPorts() {
 		here := port + opt.Offset
 		if opt.AnyPort {
 			here = 0
 		}
-		text = strings.ReplaceAll(text, strconv.Quote(there), strconv.Quote(net.JoinHostPort(opt.Listen, strconv.Itoa(here))))
+		text = replacePort(text, port, net.JoinHostPort(opt.Listen, strconv.Itoa(here)))
 	}
-	return config, os.WriteFile(config, []byte(text), 0o600)
+	text = replacePort(text, demoSink, hop.address())
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		hop.server.closeListeners()
+		return "", nil, err
+	}
+	return config, hop, nil
+}
+
+// replacePort puts an address in the place of the one that the example has with a port.
+func replacePort(text string, port int, address string) string {
+	return strings.ReplaceAll(text, strconv.Quote(net.JoinHostPort("127.0.0.1", strconv.Itoa(port))), strconv.Quote(address))
+}
+
+// demoHop makes what stands for all other operators.
+func demoHop(opt DemoOptions) (*sink, error) {
+	cert, err := loadCertificate(filepath.Join(opt.State, "tls", "cert.pem"), filepath.Join(opt.State, "tls", "key.pem"))
+	if err != nil {
+		return nil, err
+	}
+	port := demoSink + opt.Offset
+	if opt.AnyPort {
+		port = 0
+	}
+	log := opt.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return newSink(opt.State, net.JoinHostPort(opt.Listen, strconv.Itoa(port)), *cert, log)
 }
 
 // fillDemo sets the demo's passwords and delivers its sample mail, unless a kept state has them.
@@ -274,7 +311,7 @@ func demoCertificates(dir, listen string, now time.Time) error {
 }
 
 // printDemo shows what there is to try.
-func (g *Gateway) printDemo(opt DemoOptions, config string) error {
+func (g *Gateway) printDemo(opt DemoOptions, config string, hop *sink) error {
 	t := tabwriter.NewWriter(opt.Output, 0, 4, 2, ' ', 0)
 	fmt.Fprint(t, "\nbalorg demo: Clinique des Sapins\n\nSERVICE\tADDRESS\tNOTE\n") //nolint:errcheck // Flush answers the error
 	l := g.Listeners()
@@ -282,7 +319,11 @@ func (g *Gateway) printDemo(opt DemoOptions, config string) error {
 		name, note string
 		addresses  []string
 	}{
-		{"IMAP", "STARTTLS", l.IMAP}, {"IMAPS", "TLS", l.IMAPS}, {"HTTP", "/metrics /healthz /readyz", l.Metrics},
+		{"IMAP", "STARTTLS", l.IMAP}, {"IMAPS", "TLS", l.IMAPS},
+		{"submission", "STARTTLS", l.Submission}, {"submissions", "TLS", l.Submissions},
+		{"SMTP", "from other operators", l.Inbound}, {"LMTP", "from a mail server beside", l.LMTP},
+		{"sink", "stands for all other operators: " + hop.folder, []string{hop.address()}},
+		{"HTTP", "/metrics /healthz /readyz", l.Metrics},
 	} {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", s.name, strings.Join(s.addresses, " "), s.note) //nolint:errcheck // as above
 	}
@@ -305,7 +346,8 @@ func (g *Gateway) printDemo(opt DemoOptions, config string) error {
 	person := "noemie.martin@clinique-des-sapins.fr"
 	for _, command := range []string{
 		fmt.Sprintf("curl --cacert %s -u '%s:demo-noemie.martin' 'imaps://%s/' -X 'LIST \"\" \"*\"'", ca, person, first(l.IMAPS)),
-		fmt.Sprintf("%s explain %s --config %s", program, person, config),
+		fmt.Sprintf("swaks --server %s --tlsc --tls-verify --tls-ca-path %s --auth PLAIN --auth-user %s --auth-password demo-noemie.martin --from secretariat@clinique-des-sapins.fr --to claire.durand@sapins.mssante.fr,dr.martin@chu-exemple.mssante.fr",
+			first(l.Submissions), ca, person),
 		fmt.Sprintf("%s audit list --config %s", program, config),
 	} {
 		fmt.Fprintf(t, "  %s\n", command) //nolint:errcheck // as above

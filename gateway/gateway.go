@@ -29,6 +29,8 @@ import (
 	"balorg/policy"
 	"balorg/policy/auth"
 	"balorg/policy/session"
+	"balorg/smtp"
+	"balorg/smtp/trust"
 )
 
 // Options say how a gateway runs.
@@ -42,9 +44,13 @@ type Options struct {
 
 // Listeners are the addresses a gateway answers on, by service.
 type Listeners struct {
-	IMAP    []string `json:"imap,omitempty"`
-	IMAPS   []string `json:"imaps,omitempty"`
-	Metrics []string `json:"metrics,omitempty"`
+	IMAP        []string `json:"imap,omitempty"`
+	IMAPS       []string `json:"imaps,omitempty"`
+	Submission  []string `json:"submission,omitempty"`
+	Submissions []string `json:"submissions,omitempty"`
+	Inbound     []string `json:"inbound,omitempty"`
+	LMTP        []string `json:"lmtp,omitempty"`
+	Metrics     []string `json:"metrics,omitempty"`
 }
 
 // Gateway is one daemon. Several may run in a process, each on a state of its own.
@@ -64,10 +70,14 @@ type Gateway struct {
 	auth     *auth.Authenticator
 	sessions session.Table
 	proxy    *imapproxy.Proxy
+	acceptor *smtp.Acceptor
+	mail     *smtp.Server
+	trust    *trust.Keeper
 	servers  map[string]*origin.Store // the mail stores that are servers, by name
 	metrics  gatewayMetrics
 
 	imap, imaps *server
+	smtp        smtpServices
 	web         *web
 	control     *control.Server
 	stops       []func() // in the order they were registered; run backwards
@@ -134,6 +144,9 @@ func New(opt Options) (g *Gateway, err error) {
 		Hostname: cfg.Hostname.V, SharedPrefix: cfg.IMAP.SharedPrefix.V, MaxMessage: int64(cfg.IMAP.MaxMessage), MaxCompressed: cfg.IMAP.MaxCompressed,
 		IdleTimeout: cfg.IMAP.IdleTimeout, InsecureLogin: cfg.IMAP.InsecureLogin,
 	})
+	if err := g.newSMTP(cfg); err != nil {
+		return nil, err
+	}
 	if err := g.listen(cfg); err != nil {
 		return nil, err
 	}
@@ -183,6 +196,9 @@ func (g *Gateway) listen(cfg *Config) error {
 		}
 		g.onStop(l.s.closeListeners)
 	}
+	if err := g.listenSMTP(cfg); err != nil {
+		return err
+	}
 	if err := g.web.listen(texts(cfg.Listen.Metrics)); err != nil {
 		return err
 	}
@@ -192,7 +208,11 @@ func (g *Gateway) listen(cfg *Config) error {
 
 // Listeners answers where the gateway listens.
 func (g *Gateway) Listeners() Listeners {
-	return Listeners{IMAP: g.imap.addresses(), IMAPS: g.imaps.addresses(), Metrics: g.web.addresses()}
+	return Listeners{
+		IMAP: g.imap.addresses(), IMAPS: g.imaps.addresses(),
+		Submission: g.smtp.submission.addresses(), Submissions: g.smtp.submissions.addresses(),
+		Inbound: g.smtp.inbound.addresses(), LMTP: g.smtp.lmtp.addresses(), Metrics: g.web.addresses(),
+	}
 }
 
 func removeReady(path string) error {
@@ -241,10 +261,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer g.stop()
 	serving, tell := context.WithCancel(context.WithoutCancel(ctx))
 	defer tell()
-	g.imap.start(serving)
-	g.imaps.start(serving)
+	servers := append([]*server{g.imap, g.imaps}, g.smtp.all()...)
+	for _, s := range servers {
+		s.start(serving)
+	}
 	var workers sync.WaitGroup
-	fault := make(chan error, 2)
+	fault := make(chan error, 3)
 	if len(g.web.listeners) > 0 {
 		workers.Go(func() { fault <- g.web.serve() })
 	}
@@ -255,6 +277,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 	workers.Go(func() { g.probeServers(background) })
 	workers.Go(func() { g.proxy.FinishTransfers(background) })
 	workers.Go(func() { g.reloadOnSignal(background) })
+	workers.Go(func() { g.trust.Run(background) })
+	workers.Go(func() {
+		if err := g.runQueue(background); err != nil {
+			fault <- err
+		}
+	})
 
 	err := g.announce(ctx)
 	if err == nil {
@@ -265,10 +293,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	g.ready.Store(false)
 	g.log.InfoContext(ctx, "stopping")
-	g.imap.closeListeners()
-	g.imaps.closeListeners()
-	tell() // sessions say BYE
-	drainAll(g.imap, g.imaps)
+	for _, s := range servers {
+		s.closeListeners()
+	}
+	tell() // sessions say BYE, or 421
+	drainAll(servers...)
 	stopWorkers()
 	g.control.Close()
 	g.web.close()

@@ -40,8 +40,18 @@ func TestHealth(t *testing.T) {
 
 // TestMetricsAreDocumented: docs/operations.md names every metric there is, and no other.
 func TestMetricsAreDocumented(t *testing.T) {
-	g := gatewaytest.Start(t, nil, claire)
+	g := gatewaytest.Start(t, map[string]string{"balorg.yaml": gatewaytest.Balorg + "relay: {smarthost: \"127.0.0.1:1\"}\n"}, claire)
 	login(t, g, claire)
+	mine := string(address(claire))
+	if err := submit(t, g, claire, mine, mine, "a@chu-exemple.mssante.fr"); err != nil {
+		t.Fatal(err)
+	}
+	if err := submit(t, g, claire, mine, "a@example.net"); err == nil {
+		t.Error("sent out of the trust space")
+	}
+	g.Eventually("an attempt", func() bool {
+		return g.Metrics()[`balorg_smtp_queue_attempts_total{route="relay",state="waiting"}`] == 1
+	})
 	ours := regexp.MustCompile(`balorg_[a-z_]+`)
 	have := make(map[string]bool)
 	for name := range g.Metrics() {

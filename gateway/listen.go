@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +43,12 @@ type server struct {
 // listen opens the service's addresses; all or none.
 func (s *server) listen(addresses []string) error {
 	for _, address := range addresses {
-		l, err := net.Listen("tcp", address)
+		network := "tcp"
+		if path, ok := strings.CutPrefix(address, unixPrefix); ok {
+			network, address = "unix", path
+			os.Remove(path) //nolint:errcheck // one that a crash left; what cannot be removed cannot be listened on
+		}
+		l, err := net.Listen(network, address)
 		if err != nil {
 			s.closeListeners()
 			return fmt.Errorf("listening for %s: %w", s.name, err)

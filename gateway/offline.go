@@ -55,7 +55,7 @@ func (o *offline) Call(ctx context.Context, op string, args any, each func(json.
 	switch op {
 	case OpReload, OpSessions, OpEndSession:
 		return control.ErrNoDaemon
-	case OpAuditList, OpAuditVerify, OpAuditExport, OpCheckStore:
+	case OpAuditList, OpAuditVerify, OpAuditExport, OpCheckStore, OpQueueList, OpQueueShow, OpQueueRetry, OpQueueRemove:
 		return fmt.Errorf("there is no state in %s yet; the daemon makes it when it first starts", o.loaded.Config.StateDir())
 	case OpExplain:
 		ops := map[string]control.Op{OpExplain: admin{look: o.look}.explain()}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"balorg/gateway/control"
@@ -27,6 +28,10 @@ const (
 	OpAuditList   = "audit.list"
 	OpAuditVerify = "audit.verify"
 	OpAuditExport = "audit.export"
+	OpQueueList   = "queue.list"
+	OpQueueShow   = "queue.show"
+	OpQueueRetry  = "queue.retry"
+	OpQueueRemove = "queue.remove"
 	OpCheckStore  = "check-store"
 )
 
@@ -150,7 +155,7 @@ func (a admin) explain() control.Op {
 
 // operations are those that work on the state, with a daemon or without.
 func (st *state) operations(a admin) map[string]control.Op {
-	return map[string]control.Op{
+	ops := map[string]control.Op{
 		OpExplain: a.explain(),
 		OpPassword: operation(func(ctx context.Context, args PasswordArgs, emit func(any) error) error {
 			return st.setPassword(ctx, a, args, emit)
@@ -193,6 +198,8 @@ func (st *state) operations(a admin) map[string]control.Op {
 			return nil
 		},
 	}
+	maps.Copy(ops, st.queueOperations())
+	return ops
 }
 
 func (st *state) setPassword(ctx context.Context, a admin, args PasswordArgs, emit func(any) error) error {

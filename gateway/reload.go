@@ -64,6 +64,7 @@ func (g *Gateway) apply(ctx context.Context, next *Loaded, problems configs.Prob
 	g.tellHeld(held)
 	g.cert.current.Store(cert)
 	g.loaded = next
+	g.trust.SetExtra(next.Config.TrustSpace.Extra())
 	g.swap(snap)
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"balorg/mail"
 	"balorg/policy"
 	"balorg/policy/auth"
+	"balorg/smtp/queue"
 	"balorg/store"
 	"balorg/store/audit"
 	"balorg/store/body"
@@ -35,6 +36,7 @@ type state struct {
 	transfers     *transfer.Table
 	sent          *sent.Table
 	spool         string // folder for messages that are held while it is decided what becomes of them
+	queue         *queue.Queue
 	log           *slog.Logger
 	maxChanges    int // maxChanges, but in tests
 }
@@ -83,10 +85,12 @@ func openState(cfg *Config, log *slog.Logger) (*state, error) {
 	if cfg.IMAP.FolderNames.V == "en" {
 		names = mailbox.EnglishNames
 	}
+	trace := audit.New(db)
 	return &state{
 		db: db, bodies: bodies,
+		queue:         queue.New(queue.Options{Config: cfg.Relay.QueueConfig, PerDestination: cfg.Relay.MaxConnections, Store: db, Bodies: bodies, Trace: trace, Logger: log}),
 		boxes:         mailbox.New(db, bodies, mailbox.Options{Names: names, MaxMessage: int64(cfg.IMAP.MaxMessage)}),
-		trace:         audit.New(db),
+		trace:         trace,
 		settings:      passwords{setting.New(db)},
 		subscriptions: subscription.New(db),
 		transfers:     transfer.New(db),
@@ -360,6 +364,6 @@ func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 // check verifies every invariant of the state.
 func (st *state) check(ctx context.Context) ([]string, error) {
 	return store.Check(ctx, st.db,
-		body.Checker{Bodies: st.bodies, Referrers: []body.Referrer{st.boxes}, Contents: true}, st.boxes, st.trace.Checker(),
+		body.Checker{Bodies: st.bodies, Referrers: []body.Referrer{st.boxes, st.queue}, Contents: true}, st.boxes, st.queue, st.trace.Checker(),
 		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.subscriptions, st.sent}}, st.settings.Table, st.subscriptions, st.transfers, st.sent)
 }

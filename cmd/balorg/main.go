@@ -58,6 +58,7 @@ func commands() []command {
 		serveCommand(), demoCommand(), checkCommand(), reloadCommand(), explainCommand(),
 		accountPasswdCommand(), accountRestoreCommand(), accountNewCommand(), delegationDefaultCommand(),
 		sessionListCommand(), sessionEndCommand(),
+		queueListCommand(), queueShowCommand(), queueRetryCommand(), queueRemoveCommand(),
 		auditListCommand(), auditVerifyCommand(), auditExportCommand(),
 		checkStoreCommand(),
 	}

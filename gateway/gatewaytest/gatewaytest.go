@@ -36,7 +36,13 @@ store: {min_free: 100MB}
 listen:
   imap: "127.0.0.1:0"
   imaps: "127.0.0.1:0"
+  submission: "127.0.0.1:0"
+  submissions: "127.0.0.1:0"
+  inbound: "127.0.0.1:0"
+  lmtp: "127.0.0.1:0"
   metrics: "127.0.0.1:0"
+inbound: {networks: [127.0.0.0/8]}
+trust_space: {extra_domains: [chu-exemple.mssante.fr]}
 tls: {certificate: tls/cert.pem, key: tls/key.pem}
 `
 

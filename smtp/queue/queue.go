@@ -195,12 +195,11 @@ type Bodies interface {
 
 // Config is how long and how often is tried. The zero value means the defaults.
 type Config struct {
-	Retry          []time.Duration `yaml:"retry"`                 // ages of a message at which it is tried again
-	RetryEvery     time.Duration   `yaml:"retry_every,positive"`  // and after the last of them
-	DelayNotice    time.Duration   `yaml:"delay_notice,positive"` // the age at which a sender is told that it waits
-	Lifetime       time.Duration   `yaml:"lifetime,positive"`     // the age at which it is given up
-	MaxConnections int             `yaml:"max_connections,positive"`
-	PerDestination int             `yaml:"max_connections_per_destination,positive"`
+	Retry       []time.Duration `yaml:"retry"`                 // ages of a message at which it is tried again
+	RetryEvery  time.Duration   `yaml:"retry_every,positive"`  // and after the last of them
+	DelayNotice time.Duration   `yaml:"delay_notice,positive"` // the age at which a sender is told that it waits
+	Lifetime    time.Duration   `yaml:"lifetime,positive"`     // the age at which it is given up
+	MaxAttempts int             `yaml:"max_attempts,positive"` // at a time, to all destinations
 }
 
 // Defaults of Config: RFC 5321, 4.5.4.1 asks for two attempts in the first hour and four to five days.
@@ -208,7 +207,7 @@ const (
 	defaultRetryEvery     = 8 * time.Hour
 	defaultDelayNotice    = 2 * time.Hour
 	defaultLifetime       = 5 * 24 * time.Hour
-	defaultMaxConnections = 100
+	defaultMaxAttempts    = 100
 	defaultPerDestination = 20
 )
 
@@ -226,11 +225,8 @@ func (c Config) withDefaults() Config {
 			*d.v = d.def
 		}
 	}
-	if c.MaxConnections == 0 {
-		c.MaxConnections = defaultMaxConnections
-	}
-	if c.PerDestination == 0 {
-		c.PerDestination = defaultPerDestination
+	if c.MaxAttempts == 0 {
+		c.MaxAttempts = defaultMaxAttempts
 	}
 	return c
 }
@@ -251,11 +247,12 @@ func (c Config) nextAttempt(accepted, now time.Time) time.Time {
 // Options are what a Queue works with.
 type Options struct {
 	Config
-	Store  store.Store
-	Bodies Bodies
-	Trace  *audit.Log
-	Logger *slog.Logger
-	Now    func() time.Time // nil: time.Now
+	PerDestination int // attempts at a time to one destination; 0 means 20
+	Store          store.Store
+	Bodies         Bodies
+	Trace          *audit.Log
+	Logger         *slog.Logger
+	Now            func() time.Time // nil: time.Now
 }
 
 // Ways are how messages get where they go.
@@ -282,6 +279,9 @@ type Queue struct {
 // New makes the queue on what the store holds, for those who put something into it or look at it. Nothing is carried before Run.
 func New(opt Options) *Queue {
 	opt.Config = opt.Config.withDefaults()
+	if opt.PerDestination == 0 {
+		opt.PerDestination = defaultPerDestination
+	}
 	q := &Queue{opt: opt, log: opt.Logger, now: opt.Now, wake: make(chan struct{}, 1)}
 	if q.now == nil {
 		q.now = time.Now
@@ -289,7 +289,7 @@ func New(opt Options) *Queue {
 	if q.log == nil {
 		q.log = slog.New(slog.DiscardHandler)
 	}
-	q.sched = newSchedule(opt.MaxConnections, opt.PerDestination)
+	q.sched = newSchedule(opt.MaxAttempts, opt.PerDestination)
 	return q
 }
 

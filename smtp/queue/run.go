@@ -80,7 +80,7 @@ func (q *Queue) Run(ctx context.Context) error {
 func (q *Queue) load(ctx context.Context) error {
 	q.mu.Lock()
 	defer q.mu.Unlock() // commits that come meanwhile wait to be added, and are then found twice or not at all
-	q.sched = newSchedule(q.opt.MaxConnections, q.opt.PerDestination)
+	q.sched = newSchedule(q.opt.MaxAttempts, q.opt.PerDestination)
 	err := q.opt.Store.View(ctx, func(r store.Reader) error {
 		prefix := []byte(tableWaiting)
 		held := make(map[ID]bool)
