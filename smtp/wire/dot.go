@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"io"
 )
 
@@ -96,14 +97,20 @@ func (d *DotWriter) run(p []byte) int {
 	return n
 }
 
-// Close writes the end of the message. It closes nothing.
+// errEnd is what writes behind the end of a message answer.
+var errEnd = errors.New("the end of the message has been written")
+
+// Close writes the end of the message, once. It closes nothing.
 func (d *DotWriter) Close() error {
 	if d.cr || !d.start {
 		d.put("\r\n")
-		d.cr, d.start = false, true
 	}
 	d.put(".\r\n")
-	return d.err
+	err := d.err
+	if err == nil {
+		d.err = errEnd
+	}
+	return err
 }
 
 func (d *DotWriter) put(s string) {

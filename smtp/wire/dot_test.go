@@ -72,6 +72,21 @@ func TestDotWriterAfterAnError(t *testing.T) {
 	}
 }
 
+// TestDotWriterAfterTheEnd: what would be written there were commands.
+func TestDotWriterAfterTheEnd(t *testing.T) {
+	var out bytes.Buffer
+	w := NewDotWriter(&out)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := w.Write([]byte("MAIL FROM:<>\r\n")); n != 0 || err == nil {
+		t.Errorf("wrote %d, %v", n, err)
+	}
+	if err := w.Close(); err == nil || out.String() != ".\r\n" {
+		t.Errorf("a second end: %v, %q", err, out.String())
+	}
+}
+
 // failing is a writer whose err comes after some writes.
 type failing struct {
 	got   bytes.Buffer
