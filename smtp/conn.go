@@ -15,6 +15,7 @@ var errEnded = errors.New("session ended")
 type clientConn struct {
 	net.Conn
 	until  time.Time // no read waits beyond, unless zero
+	line   time.Time // when the command that is awaited must have come whole
 	ending atomic.Bool
 
 	// While the content of a message is read: since when, how much has come, and whether a command is due in between, as there is between
@@ -43,10 +44,10 @@ func (c *clientConn) Read(p []byte) (int, error) {
 // readBy is until when the next read may wait.
 func (c *clientConn) readBy(now time.Time) time.Time {
 	if c.data.IsZero() {
-		return earlier(now.Add(commandTimeout), c.until)
+		return earlier(c.line, c.until)
 	}
 	if c.paused {
-		return earlier(now.Add(commandTimeout), c.data.Add(dataTimeout))
+		return earlier(c.line, c.data.Add(dataTimeout))
 	}
 	allowed := min(dataGrace+time.Duration(c.got/dataRate)*time.Second, dataTimeout)
 	return earlier(now.Add(blockTimeout), c.data.Add(allowed))
@@ -59,6 +60,9 @@ func earlier(a, b time.Time) time.Time {
 	}
 	return a
 }
+
+// await gives a command its time: all of it, or somebody who sends an octet now and then would keep the connection for days.
+func (c *clientConn) await() { c.line = time.Now().Add(commandTimeout) }
 
 // begin switches to the deadlines of a message's content, and finish back.
 func (c *clientConn) begin()  { c.data, c.got = time.Now(), 0 }

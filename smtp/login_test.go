@@ -317,6 +317,26 @@ func TestLoginTimeout(t *testing.T) {
 	})
 }
 
+// TestTrickledCommand: a command has its time as a whole.
+func TestTrickledCommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		c := f.dial(t.Context(), Inbound)
+		c.do("NOOP", "250 ")
+		before := time.Now()
+		for range 4 {
+			time.Sleep(time.Minute)
+			c.send("N")
+		}
+		time.Sleep(time.Minute)
+		c.expect("421 4.4.2")
+		c.closed()
+		if took := time.Since(before); took != commandTimeout {
+			t.Errorf("after %v", took)
+		}
+	})
+}
+
 func TestHelloName(t *testing.T) {
 	got := map[string]string{}
 	for _, name := range []string{"mail.example.fr", "[192.0.2.1]", "[IPv6:2001:db8::1]", "PC_12", "poste médical", "a(b)", strings.Repeat("a", 256)} {

@@ -125,6 +125,7 @@ func (s *session) line() ([]byte, error) {
 		if err := s.out.Flush(); err != nil {
 			return nil, err
 		}
+		s.conn.await()
 	}
 	return s.in.ReadLine(wire.MaxLine)
 }
