@@ -20,7 +20,7 @@ func (t *transaction) check() error {
 		t.settleAll(Failed, wire.Refuse(552, "5.3.4", "The message has %d octets, and the next hop takes %d", t.m.Size, ext.maxSize))
 		return nil
 	}
-	if from.Body == wire.BodyBinary && !(ext.binary && ext.chunking && t.m.Size > 0) {
+	if from.Body == wire.BodyBinary && (!ext.binary || !ext.chunking || t.m.Size == 0) {
 		t.settleAll(Failed, wire.Refuse(554, "5.6.3", "The message is binary, which the next hop does not take"))
 		return nil
 	}
