@@ -40,7 +40,11 @@ func (g *Gateway) newSMTP(cfg *Config) error {
 	}
 	carriers := g.acceptor.Carriers()
 	carriers[queue.Relay] = g.acceptor.Relay(hop)
-	g.st.queue.Use(queue.Ways{Carriers: carriers, Reporter: g.acceptor.Reporter(), Metrics: g.reg})
+	reporter, err := g.acceptor.Reporter()
+	if err != nil {
+		return err
+	}
+	g.st.queue.Use(queue.Ways{Carriers: carriers, Reporter: reporter, Metrics: g.reg})
 	services, err := g.smtpRoles(cfg)
 	if err != nil {
 		return err

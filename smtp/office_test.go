@@ -119,7 +119,11 @@ func newOffice(t *testing.T, change func(*AcceptorOptions)) *office {
 	o.acceptor = NewAcceptor(opt)
 	carriers := o.acceptor.Carriers()
 	carriers[queue.Relay] = o.acceptor.Relay(&o.hop)
-	o.queue.Use(queue.Ways{Carriers: carriers, Reporter: o.acceptor.Reporter()})
+	reporter, err := o.acceptor.Reporter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.queue.Use(queue.Ways{Carriers: carriers, Reporter: reporter})
 	storetest.CheckAtEnd(t, st, o.boxes, o.queue, table, o.trace.Checker(),
 		body.Checker{Bodies: bodies, Referrers: []body.Referrer{o.boxes, o.queue}, Contents: true})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -517,3 +521,33 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// TestBounce has the next hop refuse: the mailbox and the person who wrote as it are told, and a stranger by mail.
+func TestBounce(t *testing.T) {
+	o := newOffice(t, nil)
+	o.hop.answer = func(mail.Address) queue.Outcome {
+		return queue.Outcome{Result: queue.ResultFailed, Reply: *wire.Refuse(550, "5.1.1", "no such doctor"), Peer: "mx.chu-exemple.mssante.fr"}
+	}
+	if got := o.login(noemie, "").submit(secretariat, []string{outside}, letter(secretariat)); !strings.HasPrefix(got, "250") {
+		t.Fatal(got)
+	}
+	o.until("the reports", func() bool {
+		return len(o.content(secretariat, mailbox.Inbox)) == 1 && len(o.content(noemie, mailbox.Inbox)) == 1
+	})
+	report := o.content(secretariat, mailbox.Inbox)[0]
+	for _, want := range []string{
+		"Content-Type: multipart/report", "Auto-Submitted: auto-replied", "Final-Recipient: rfc822;" + outside, "Action: failed", "Status: 5.1.1",
+		"Diagnostic-Code: smtp; 550 5.1.1 no such doctor", "Message-ID: <1@poste>", "To: <secretariat" + mssante + ">",
+	} {
+		if !strings.Contains(strings.ReplaceAll(report, "; ", ";"), strings.ReplaceAll(want, "; ", ";")) {
+			t.Errorf("the report lacks %q:\n%s", want, report)
+		}
+	}
+	for _, secret := range []string{"noemie", "Bonjour"} {
+		if strings.Contains(report, secret) {
+			t.Errorf("the report tells %q:\n%s", secret, report)
+		}
+	}
+	if got := o.records(); !strings.Contains(got, "undelivered person= mailbox="+secretariat+" folder= relay "+outside+" -> 550 5.1.1 no such doctor") {
+		t.Errorf("the trace:\n%s", got)
+	}
+}

@@ -95,6 +95,14 @@ func (h *submission) Data(ctx context.Context, _ *wire.Envelope, content io.Read
 		return nil, err
 	}
 	defer a.content.Discard()
+	// A long message takes its time, in which rights and the trust space may have changed.
+	now, err := h.decide(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	if now.Mailbox.ID != as.Mailbox.ID || now.From != as.From || now.Sender != as.Sender {
+		return nil, wire.Refuse(451, "4.7.1", "%s", textGone.in(h.language()))
+	}
 	id, err := h.s.accept(ctx, a)
 	if errors.Is(err, mailbox.ErrOverQuota) {
 		return nil, wire.Refuse(452, "4.2.2", "%s", textFull.in(h.language(), as.Mailbox.Published()))

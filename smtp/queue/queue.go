@@ -293,6 +293,9 @@ func New(opt Options) *Queue {
 	return q
 }
 
+// Lifetime is how long a message is tried.
+func (q *Queue) Lifetime() time.Duration { return q.opt.Lifetime }
+
 // Use says how messages get where they go. It is called once, before Run.
 func (q *Queue) Use(ways Ways) {
 	q.ways = ways
