@@ -190,40 +190,77 @@ func (b *batch) run(u *update) *tx {
 
 // commit makes the batch durable and answers its members.
 func (db *DB) commit(e *engine, b *batch) error {
-	err := db.write(e, b)
+	if len(b.over.entries) == 0 {
+		b.answer(nil)
+		return nil
+	}
+	err := db.persist(e, b.over)
 	if err != nil {
-		db.log.LogAttrs(db.ctx, slog.LevelError, "state cannot be written", slog.Any("error", err))
-		db.retire(e)
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		err = db.failed(e, err)
 	} else {
 		db.space.wrote(b.over.cost)
 		db.watches.notify(b.over)
 	}
-	for _, u := range b.members {
-		u.done <- err
+	b.answer(err)
+	if err == nil {
+		db.checkpoint(e)
 	}
 	return err
 }
 
-func (db *DB) write(e *engine, b *batch) error {
-	if len(b.over.entries) == 0 {
-		return nil
+func (b *batch) answer(err error) {
+	for _, u := range b.members {
+		u.done <- err
+	}
+}
+
+// failed takes the engine out of use, and answers what those are told whom the error met.
+func (db *DB) failed(e *engine, err error) error {
+	db.log.LogAttrs(db.ctx, slog.LevelError, "state cannot be written", slog.Any("error", err))
+	db.retire(e)
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// write makes the writes of a batch durable and gives them to the engine.
+func (db *DB) write(e *engine, o *overlay) error {
+	if e.journal != nil {
+		if err := e.journal.append(o); err != nil {
+			return fmt.Errorf("write a batch to the journal: %w", err)
+		}
 	}
 	txn := e.badger.NewTransaction(true)
 	defer txn.Discard()
-	for key, entry := range b.over.entries {
-		var err error
-		if entry.deleted {
-			err = txn.Delete([]byte(key))
-		} else {
-			err = txn.Set([]byte(key), entry.value)
-		}
-		if err != nil {
-			return fmt.Errorf("gather a batch: %w", err)
+	for key, entry := range o.entries {
+		if err := putTxn(txn, change{[]byte(key), entry.value, entry.deleted}); err != nil {
+			return err
 		}
 	}
-	if err := db.commitTxn(txn); err != nil {
+	if err := txn.Commit(); err != nil {
 		return fmt.Errorf("commit a batch: %w", err)
 	}
 	return nil
+}
+
+func putTxn(txn *badger.Txn, c change) (err error) {
+	if c.deleted {
+		err = txn.Delete(c.key)
+	} else {
+		err = txn.Set(c.key, c.value)
+	}
+	if err != nil {
+		return fmt.Errorf("gather a batch: %w", err)
+	}
+	return nil
+}
+
+// checkpoint makes the engine's own files durable once the journal is long, and has it begin anew.
+func (db *DB) checkpoint(e *engine) {
+	if e.journal == nil || e.journal.end < db.journalLimit {
+		return
+	}
+	if err := syncLogs(e.dir); err != nil {
+		db.failed(e, fmt.Errorf("make the state's files durable: %w", err)) //nolint:errcheck // nobody waits for it
+		return
+	}
+	e.journal.restart()
 }

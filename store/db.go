@@ -55,7 +55,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// DB is the daemon's engine: Badger, written by one committer that puts all waiting transactions under one sync.
+// DB is the daemon's engine: Badger behind a journal, written by one committer that puts all waiting transactions under one sync.
 // It is a Store. After a write or sync error everything answers ErrUnavailable until the engine, closed and opened anew in
 // the background, reads back what the disk really holds.
 type DB struct {
@@ -74,16 +74,20 @@ type DB struct {
 	engine *engine // nil: failed, being reopened
 	closed bool
 
-	commitTxn func(*badger.Txn) error // replaced by tests that need a disk that fails
-	reopened  chan struct{}           // gets a token after each reopening
+	journalLimit int64                         // a longer journal makes a checkpoint
+	persist      func(*engine, *overlay) error // write; replaced by tests that need a disk that fails
+	reopened     chan struct{}                 // gets a token after each reopening
 }
 
-// engine is one opened Badger and those who use it.
+// engine is one opened Badger with its journal and those who use it.
 type engine struct {
-	badger *badger.DB
-	users  int           // guarded by DB.mu
-	idle   chan struct{} // closed when the engine is retired and the last user has gone
-	left   bool          // retired
+	badger  *badger.DB
+	dir     string
+	journal *journal      // nil: kept in memory. The committer's alone
+	users   int           // guarded by DB.mu
+	idle    chan struct{} // closed when the engine is retired and the last user has gone
+	left    bool          // retired
+	broken  bool          // a write has failed
 }
 
 // Open opens the state, making it when there is none. ErrLocked when another process has it open.
@@ -98,14 +102,15 @@ func Open(opt Options) (*DB, error) {
 		opt.Free = statfs
 	}
 	db := &DB{
-		opt:       opt,
-		log:       opt.Logger,
-		space:     &space{minFree: opt.MinFree},
-		watches:   newWatches(),
-		wake:      make(chan struct{}, 1),
-		commitTxn: (*badger.Txn).Commit,
-		reopened:  make(chan struct{}, 1),
+		opt:          opt,
+		log:          opt.Logger,
+		space:        &space{minFree: opt.MinFree},
+		watches:      newWatches(),
+		wake:         make(chan struct{}, 1),
+		journalLimit: journalLimit,
+		reopened:     make(chan struct{}, 1),
 	}
+	db.persist = db.write
 	if !opt.InMemory {
 		db.space.read = func() (int64, error) { return opt.Free(opt.Dir) }
 		if err := makeDir(opt.Dir); err != nil {
@@ -146,7 +151,7 @@ func (db *DB) open() (*engine, error) {
 	if db.opt.InMemory {
 		opt = badger.DefaultOptions("").WithInMemory(true)
 	}
-	opt.SyncWrites = !db.opt.InMemory
+	opt.SyncWrites = false // the journal is
 	opt.MemTableSize = memTableSize
 	opt.NumMemtables = 2
 	opt.NumLevelZeroTables = 2
@@ -166,7 +171,60 @@ func (db *DB) open() (*engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the state in %s: %w", db.opt.Dir, err)
 	}
-	return &engine{badger: b, idle: make(chan struct{})}, nil
+	e := &engine{badger: b, dir: db.opt.Dir, idle: make(chan struct{})}
+	if !db.opt.InMemory {
+		if err := db.recover(e); err != nil {
+			return nil, errors.Join(fmt.Errorf("open the state in %s: %w", db.opt.Dir, err), b.Close())
+		}
+	}
+	return e, nil
+}
+
+// recover opens the engine's journal and applies what is in it: what a power cut, or the end of the process, kept the engine from making
+// durable.
+func (db *DB) recover(e *engine) error {
+	j, err := openJournal(e.dir)
+	if err != nil {
+		return err
+	}
+	records, err := j.replay(func(changes []change) error {
+		txn := e.badger.NewTransaction(true)
+		defer txn.Discard()
+		for _, c := range changes {
+			if err := putTxn(txn, c); err != nil {
+				return err
+			}
+		}
+		return txn.Commit()
+	})
+	if err == nil {
+		err = syncLogs(e.dir)
+	}
+	if err == nil {
+		err = j.clear()
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("apply the journal: %w", err), j.file.Close())
+	}
+	if records > 0 {
+		db.log.Debug("journal applied", slog.Int("records", records))
+	}
+	e.journal = j
+	return nil
+}
+
+// close closes the engine. The journal is emptied when all of it has reached the engine's files.
+func (e *engine) close() error {
+	err := e.badger.Close()
+	if e.journal == nil {
+		return err
+	}
+	if err == nil && !e.broken {
+		if err = syncLogs(e.dir); err == nil {
+			err = e.journal.clear()
+		}
+	}
+	return errors.Join(err, e.journal.file.Close())
 }
 
 // Close waits for the transactions and views that run, answers ErrUnavailable to all others, and closes the engine.
@@ -191,7 +249,7 @@ func (db *DB) Close() error {
 		return nil
 	}
 	<-e.idle
-	if err := e.badger.Close(); err != nil {
+	if err := e.close(); err != nil {
 		return fmt.Errorf("close the state: %w", err)
 	}
 	return nil

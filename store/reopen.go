@@ -20,6 +20,7 @@ func (db *DB) retire(e *engine) {
 		return
 	}
 	db.engine = nil
+	e.broken = true
 	db.leave(e)
 	db.wg.Add(1)
 	go db.reopen(e)
@@ -28,7 +29,7 @@ func (db *DB) retire(e *engine) {
 func (db *DB) reopen(old *engine) {
 	defer db.wg.Done()
 	<-old.idle
-	if err := old.badger.Close(); err != nil {
+	if err := old.close(); err != nil {
 		db.log.LogAttrs(db.ctx, slog.LevelWarn, "state closed with an error", slog.Any("error", err))
 	}
 	if db.opt.InMemory {

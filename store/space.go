@@ -10,14 +10,14 @@ import (
 
 const (
 	// defaultMinFree leaves room for what Badger maps into memory and a full disk would make fault: two logs of a mem table
-	// each (2 × 32 MiB), their tables at level zero, and a compaction that writes anew before it deletes.
+	// each (2 × 32 MiB), their tables at level zero, the journal, and a compaction that writes anew before it deletes.
 	defaultMinFree = 256 << 20
 	// reclaimShare of the guard is kept even from transactions that free space: their tombstones go through the same logs.
 	reclaimShare = 4
 	// spaceAge is how old a reading of the free space may be.
 	spaceAge = time.Second
-	// writeAmplification is what an octet written counts until the next reading: log, level zero, one compaction.
-	writeAmplification = 3
+	// writeAmplification is what an octet written counts until the next reading: journal, log, level zero, one compaction.
+	writeAmplification = 4
 )
 
 // space guards the free space of the state's disk. An engine that maps its files is killed by a full disk (SIGBUS), so
