@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"balorg/imapproxy/socket"
 )
 
 // stopGrace is how long connections may take to end once they have been told to.
@@ -89,6 +91,7 @@ func (s *server) accept(ctx context.Context, l net.Listener) {
 			}
 			continue
 		}
+		conn = socket.Quick(conn)
 		if !s.admit(conn) {
 			s.refused.Inc()
 			s.serving.Go(func() { s.turnAway(conn) })

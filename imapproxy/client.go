@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"balorg/imapproxy/socket"
 )
 
 // errEnded is what reading from the client answers once the session is to end.
@@ -52,7 +54,7 @@ const spliced = 256 << 10
 // ReadFrom writes what r has until its end. From one TCP connection to another the octets stay in the kernel.
 func (c *clientConn) ReadFrom(r io.Reader) (read int64, err error) {
 	limited, ok := r.(*io.LimitedReader)
-	tcp, plain := c.Conn.(*net.TCPConn)
+	tcp, plain := socket.TCP(c.Conn)
 	if !ok || !plain {
 		buf := outBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 		defer outBuffers.Put(buf)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"balorg/imapproxy/socket"
 )
 
 // Names is how a server calls folders (RFC 2342).
@@ -63,7 +65,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 // CopyNTo writes the next n octets to w. Where w is made for it, and neither side is TLS, they stay in the kernel.
 func (c *Conn) CopyNTo(w io.Writer, n int64) (int64, error) {
 	src := io.Reader(c)
-	if tcp, ok := c.Conn.(*net.TCPConn); ok && len(c.head) == 0 && (c.in == nil || c.in.Buffered() == 0) {
+	if tcp, ok := socket.TCP(c.Conn); ok && len(c.head) == 0 && (c.in == nil || c.in.Buffered() == 0) {
 		src = tcp
 	}
 	return io.CopyN(w, src, n)

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"balorg/imapproxy/socket"
 	"balorg/mail"
 	"balorg/policy/auth"
 )
@@ -214,6 +215,7 @@ func (s *Store) try(ctx context.Context, address string, who Who) (*Conn, error)
 	if err != nil {
 		return nil, err
 	}
+	raw = socket.Quick(raw)
 	ctx, stop := context.WithTimeout(ctx, loginTimeout)
 	defer stop()
 	unwatch := context.AfterFunc(ctx, func() { raw.Close() }) //nolint:errcheck // the dialogue sees it

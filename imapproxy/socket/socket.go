@@ -1,0 +1,133 @@
+// Package socket is TCP connections that are read and written without the scheduler being told of each call.
+//
+// Go brackets every system call, since it may block: a monitor thread is woken, and looks every 20 µs whether the processor has to be
+// taken from the caller. A socket that does not block never needs that, and a relay that waits, reads, writes and waits again pays for it
+// with each piece: a sixth of its processor time. Waiting is Go's own as ever, with deadlines.
+package socket
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"unsafe"
+)
+
+// Conn is a TCP connection.
+type Conn struct {
+	*net.TCPConn
+	raw   syscall.RawConn
+	read  transfer
+	write transfer
+}
+
+// transfer is one direction. What its call needs is kept here, so that no call allocates.
+type transfer struct {
+	mu   sync.Mutex
+	call func(fd uintptr) bool
+	p    []byte
+	n    int
+	err  syscall.Errno
+}
+
+// most is what one call moves: the processor is the caller's alone until it returns.
+const most = 64 << 10
+
+// Quick answers conn in a form that is cheaper to use, where it is a TCP connection.
+func Quick(conn net.Conn) net.Conn {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return conn
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return conn
+	}
+	c := &Conn{TCPConn: tcp, raw: raw}
+	c.read.call, c.write.call = c.receive, c.send
+	return c
+}
+
+// TCP answers the TCP connection that conn is, for what the system does with it alone.
+func TCP(conn net.Conn) (*net.TCPConn, bool) {
+	if c, ok := conn.(*Conn); ok {
+		return c.TCPConn, true
+	}
+	tcp, ok := conn.(*net.TCPConn)
+	return tcp, ok
+}
+
+// Read implements net.Conn.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	t := &c.read
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.p = p[:min(len(p), most)]
+	err := c.raw.Read(t.call)
+	n, errno := t.end()
+	switch {
+	case err != nil:
+		return 0, err
+	case errno != 0:
+		return 0, c.failed("read", errno)
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Write implements net.Conn.
+func (c *Conn) Write(p []byte) (written int, err error) {
+	t := &c.write
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for written < len(p) {
+		t.p = p[written:min(len(p), written+most)]
+		err := c.raw.Write(t.call)
+		n, errno := t.end()
+		written += n
+		switch {
+		case err != nil:
+			return written, err
+		case errno != 0:
+			return written, c.failed("write", errno)
+		}
+	}
+	return written, nil
+}
+
+func (t *transfer) end() (int, syscall.Errno) {
+	n, errno := t.n, t.err
+	t.p, t.n, t.err = nil, 0, 0
+	return n, errno
+}
+
+func (c *Conn) receive(fd uintptr) bool { return c.read.try(syscall.SYS_READ, fd) }
+
+func (c *Conn) send(fd uintptr) bool { return c.write.try(syscall.SYS_WRITE, fd) }
+
+// try answers false where the call would have to wait.
+func (t *transfer) try(call, fd uintptr) bool {
+	for {
+		n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(&t.p[0])), uintptr(len(t.p))) //nolint:gosec // as syscall.Read does
+		switch errno {
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+			return false
+		case 0:
+			t.n = int(n)
+		default:
+			t.err = errno
+		}
+		return true
+	}
+}
+
+func (c *Conn) failed(op string, errno syscall.Errno) error {
+	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(op, errno)}
+}
