@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"regexp"
@@ -25,8 +26,9 @@ type sizes struct {
 	bodies  int // messages fetched whole
 	octets  int // of each of those
 	logins  int
-	idle    int // sessions
-	rounds  int // the median of which counts
+	idle    int           // sessions
+	rounds  int           // the median of which counts
+	least   time.Duration // that one round of a row takes the fastest server
 }
 
 // The parts of a run.
@@ -62,6 +64,7 @@ func run(args []string, out, errOut io.Writer) int {
 	f.IntVar(&b.sizes.logins, "logins", 200, "log-ins, one after the other")
 	f.IntVar(&b.sizes.idle, "idle", 5_000, "idle sessions")
 	f.IntVar(&b.sizes.rounds, "rounds", 5, "rounds, the median of which counts")
+	f.DurationVar(&b.sizes.least, "least", 500*time.Millisecond, "how long a round of a row takes the fastest server: short ones are repeated")
 	if err := f.Parse(args); err != nil {
 		return 2
 	}
@@ -112,7 +115,7 @@ func (b *bench) run(parts []string) (err error) {
 	return nil
 }
 
-// measure is one row's figures for one server.
+// measure is one row's figures for one server, for doing it once.
 type measure struct {
 	wall time.Duration
 	cpu  time.Duration // of the server's processes
@@ -123,7 +126,7 @@ type row struct {
 	name   string
 	unit   string
 	amount func(sizes) float64 // of that unit
-	run    func(*bench, *server, bool) (measure, error)
+	run    func(b *bench, s *server, secure bool, times int) (measure, error)
 }
 
 // trial is a row with TLS to the client or without.
@@ -149,19 +152,25 @@ func (b *bench) trials(rows ...row) (all []trial) {
 	return all
 }
 
-// compare runs a row on each server in turn, round after round, and answers each one's medians.
+// compare runs a row on each server in turn, round after round, and answers each one's medians. Rows that a server does in a moment are
+// done as many times, by all, as keep the fastest busy for long enough to be measured.
 func (b *bench) compare(t trial, servers []*server) ([]measure, error) {
 	figures := make([][]measure, len(servers))
+	times, fastest := 1, time.Duration(math.MaxInt64)
 	for round := range b.sizes.rounds + 1 {
 		for i := range servers {
 			i = (i + round) % len(servers) // nobody always follows the same other
-			m, err := t.run(b, servers[i], t.secure)
+			m, err := t.run(b, servers[i], t.secure, times)
 			if err != nil {
 				return nil, fmt.Errorf("%s at %s: %w", t.title, servers[i].name, err)
 			}
 			if round > 0 { // the first warms caches
 				figures[i] = append(figures[i], m)
 			}
+			fastest = min(fastest, m.wall)
+		}
+		if round == 0 {
+			times = int(max(1, (b.sizes.least+fastest-1)/max(fastest, 1)))
 		}
 	}
 	medians := make([]measure, len(servers))
@@ -171,7 +180,7 @@ func (b *bench) compare(t trial, servers []*server) ([]measure, error) {
 	return medians, nil
 }
 
-func ms(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
+func ms(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 
 func ratio[T int | time.Duration](a, b T) float64 { return float64(a) / float64(max(b, 1)) }
 

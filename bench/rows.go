@@ -56,8 +56,8 @@ func checkOctets(c *conn, n sizes, err error) error {
 }
 
 func loginRow() row {
-	return row{"login, select, logout", "sessions", func(n sizes) float64 { return float64(n.logins) }, func(b *bench, s *server, secure bool) (measure, error) {
-		return s.measure(func() error {
+	return row{"login, select, logout", "sessions", func(n sizes) float64 { return float64(n.logins) }, func(b *bench, s *server, secure bool, times int) (measure, error) {
+		return s.measure(times, func() error {
 			for range b.sizes.logins {
 				c, err := b.login(s, secure)
 				if err != nil {
@@ -77,8 +77,8 @@ func loginRow() row {
 }
 
 // inFolder is a workload on a connection that has logged in and opened a folder before the clock starts.
-func inFolder(folder string, work func(*conn, sizes) error) func(*bench, *server, bool) (measure, error) {
-	return func(b *bench, s *server, secure bool) (measure, error) {
+func inFolder(folder string, work func(*conn, sizes) error) func(*bench, *server, bool, int) (measure, error) {
+	return func(b *bench, s *server, secure bool, times int) (measure, error) {
 		c, err := b.login(s, secure)
 		if err != nil {
 			return measure{}, err
@@ -87,24 +87,29 @@ func inFolder(folder string, work func(*conn, sizes) error) func(*bench, *server
 		if _, err := c.do("EXAMINE " + folder); err != nil {
 			return measure{}, err
 		}
-		c.octets = 0
-		return s.measure(func() error { return work(c, b.sizes) })
+		return s.measure(times, func() error {
+			c.octets = 0
+			return work(c, b.sizes)
+		})
 	}
 }
 
-// measure tells what work costs the server.
-func (s *server) measure(work func() error) (measure, error) {
+// measure tells what work costs the server: a share of what it costs to do it some times.
+func (s *server) measure(times int, work func() error) (measure, error) {
 	before, err := s.usage()
 	if err != nil {
 		return measure{}, err
 	}
 	start := time.Now()
-	if err := work(); err != nil {
-		return measure{}, err
+	for range times {
+		if err := work(); err != nil {
+			return measure{}, err
+		}
 	}
 	wall := time.Since(start)
 	after, err := s.usage()
-	return measure{wall, after.cpu - before.cpu}, err
+	n := time.Duration(times)
+	return measure{wall / n, (after.cpu - before.cpu) / n}, err
 }
 
 // openers is how many sessions of a crowd are opened at a time.
