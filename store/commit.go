@@ -23,10 +23,14 @@ type update struct {
 	done    chan error
 }
 
-// update queues fn and waits for its result.
+// update has fn run and its writes made durable: at once in this goroutine while nobody else writes, else with those that wait, by the
+// committer.
 func (db *DB) update(ctx context.Context, fn func(Writer) error, reclaim bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if e := db.claim(); e != nil {
+		return db.alone(e, fn, reclaim)
 	}
 	u := &update{reclaim: reclaim, turn: make(chan *tx, 1), ran: make(chan error, 1), done: make(chan error, 1)}
 	if err := db.enqueue(u); err != nil {
@@ -50,6 +54,55 @@ func (db *DB) update(ctx context.Context, fn func(Writer) error, reclaim bool) e
 	}
 }
 
+// claim answers the engine to who may write to it alone, until he calls yield; nil to others.
+func (db *DB) claim() *engine {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.usable() != nil || db.writing || len(db.queue) > 0 {
+		return nil
+	}
+	db.writing = true
+	db.engine.users++
+	return db.engine
+}
+
+// yield lets others write, beginning with those that wait.
+func (db *DB) yield() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.writing = false
+	if len(db.queue) > 0 {
+		db.poke()
+	}
+}
+
+// alone is a batch of one. It goes without the committer: handing over to another goroutine and back costs as much as a sync.
+func (db *DB) alone(e *engine, fn func(Writer) error, reclaim bool) error {
+	t, err := db.commitAlone(e, fn, reclaim)
+	if err != nil {
+		return err
+	}
+	for _, f := range t.after {
+		f()
+	}
+	return nil
+}
+
+func (db *DB) commitAlone(e *engine, fn func(Writer) error, reclaim bool) (*tx, error) {
+	defer db.yield() // also when fn panics
+	defer db.release(e)
+	if err := db.space.allows(reclaim); err != nil {
+		return nil, err
+	}
+	b := newBatch(e, newOverlay(), 0)
+	defer b.below.Discard()
+	t := b.begin()
+	if err := t.outcome(fn(t)); err != nil {
+		return nil, err
+	}
+	return t, db.commit(e, b)
+}
+
 func (u *update) run(t *tx, fn func(Writer) error) error {
 	u.call(t, fn)
 	if err := <-u.done; err != nil {
@@ -64,12 +117,18 @@ func (u *update) run(t *tx, fn func(Writer) error) error {
 func (u *update) call(t *tx, fn func(Writer) error) {
 	err := errAborted
 	defer func() { u.ran <- err }()
-	if err = fn(t); err != nil {
-		return
+	err = t.outcome(fn(t))
+}
+
+// outcome is the error of a transaction whose function has answered err.
+func (t *tx) outcome(err error) error {
+	switch {
+	case err != nil:
+		return err
+	case t.failed != nil:
+		return t.failed
 	}
-	if err = t.failed; err == nil {
-		err = t.err
-	}
+	return t.err
 }
 
 func (db *DB) enqueue(u *update) error {
@@ -79,15 +138,35 @@ func (db *DB) enqueue(u *update) error {
 		return err
 	}
 	db.queue = append(db.queue, u)
-	select {
-	case db.wake <- struct{}{}:
-	default:
+	if !db.writing {
+		db.poke()
 	}
 	return nil
 }
 
-// take answers every update that waits.
+// poke wakes the committer.
+func (db *DB) poke() {
+	select {
+	case db.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take answers every update that waits, and keeps others from writing until yield; none while another writes, who will poke.
 func (db *DB) take() []*update {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.writing {
+		return nil
+	}
+	queue := db.queue
+	db.writing = len(queue) > 0
+	db.queue = nil
+	return queue
+}
+
+// strand answers those that wait after the end.
+func (db *DB) strand() []*update {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	queue := db.queue
@@ -95,20 +174,21 @@ func (db *DB) take() []*update {
 	return queue
 }
 
-// commitLoop is the committer: the one goroutine that writes. It gives every update that waits its turn, one after another,
+// commitLoop is the committer, the one goroutine that writes for others. It gives every update that waits its turn, one after another,
 // and makes the writes of all durable with one sync.
 func (db *DB) commitLoop() {
 	defer db.wg.Done()
 	for {
 		select {
 		case <-db.ctx.Done():
-			for _, u := range db.take() {
+			for _, u := range db.strand() {
 				u.end(errClosed)
 			}
 			return
 		case <-db.wake:
 			if waiting := db.take(); len(waiting) > 0 {
 				db.commitAll(waiting)
+				db.yield()
 			}
 		}
 	}
@@ -175,10 +255,15 @@ func (db *DB) commitAll(waiting []*update) {
 	_ = db.commit(e, b) // every member has its answer
 }
 
+// begin answers the next transaction of the batch.
+func (b *batch) begin() *tx {
+	b.number++
+	return &tx{view: &view{txn: b.below}, over: b.over, number: b.number}
+}
+
 // run gives u its turn and answers its transaction, or nil when it failed and has been answered.
 func (b *batch) run(u *update) *tx {
-	b.number++
-	t := &tx{view: &view{txn: b.below}, over: b.over, number: b.number}
+	t := b.begin()
 	u.turn <- t
 	if err := <-u.ran; err != nil {
 		t.rollback()
@@ -196,15 +281,14 @@ func (db *DB) commit(e *engine, b *batch) error {
 	}
 	err := db.persist(e, b.over)
 	if err != nil {
-		err = db.failed(e, err)
+		db.log.LogAttrs(db.ctx, slog.LevelError, "state cannot be written", slog.Any("error", err))
+		db.retire(e)
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	} else {
 		db.space.wrote(b.over.cost)
 		db.watches.notify(b.over)
 	}
 	b.answer(err)
-	if err == nil {
-		db.checkpoint(e)
-	}
 	return err
 }
 
@@ -214,16 +298,12 @@ func (b *batch) answer(err error) {
 	}
 }
 
-// failed takes the engine out of use, and answers what those are told whom the error met.
-func (db *DB) failed(e *engine, err error) error {
-	db.log.LogAttrs(db.ctx, slog.LevelError, "state cannot be written", slog.Any("error", err))
-	db.retire(e)
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
-}
-
 // write makes the writes of a batch durable and gives them to the engine.
 func (db *DB) write(e *engine, o *overlay) error {
 	if e.journal != nil {
+		if err := db.checkpoint(e); err != nil {
+			return err
+		}
 		if err := e.journal.append(o); err != nil {
 			return fmt.Errorf("write a batch to the journal: %w", err)
 		}
@@ -253,14 +333,15 @@ func putTxn(txn *badger.Txn, c change) (err error) {
 	return nil
 }
 
-// checkpoint makes the engine's own files durable once the journal is long, and has it begin anew.
-func (db *DB) checkpoint(e *engine) {
-	if e.journal == nil || e.journal.end < db.journalLimit {
-		return
+// checkpoint makes the engine's own files durable once the journal is long, and has it begin anew. All that is in the journal must have
+// reached the engine.
+func (db *DB) checkpoint(e *engine) error {
+	if e.journal.end < db.journalLimit {
+		return nil
 	}
 	if err := syncLogs(e.dir); err != nil {
-		db.failed(e, fmt.Errorf("make the state's files durable: %w", err)) //nolint:errcheck // nobody waits for it
-		return
+		return fmt.Errorf("make the state's files durable: %w", err)
 	}
 	e.journal.restart()
+	return nil
 }

@@ -69,12 +69,13 @@ type DB struct {
 	wg     sync.WaitGroup // committer and reopener
 	wake   chan struct{}
 
-	mu     sync.Mutex
-	queue  []*update
-	engine *engine // nil: failed, being reopened
-	closed bool
+	mu      sync.Mutex
+	queue   []*update
+	writing bool    // somebody writes: the committer, or an update alone
+	engine  *engine // nil: failed, being reopened
+	closed  bool
 
-	journalLimit int64                         // a longer journal makes a checkpoint
+	journalLimit int64                         // a longer journal makes a checkpoint; of who writes
 	persist      func(*engine, *overlay) error // write; replaced by tests that need a disk that fails
 	reopened     chan struct{}                 // gets a token after each reopening
 }

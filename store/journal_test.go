@@ -70,13 +70,22 @@ func TestPowerCutAtAnyTime(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test's
 	dir, durable := t.TempDir(), t.TempDir()
 	db := openTest(t, Options{Dir: dir})
-	settle(t, db)
 	db.journalLimit = 16 << 10
 	copyState(t, dir, durable, isEngine)
 	want := make(map[string]string)
 	checkpoints, cuts := 0, 0
+	db.persist = func(e *engine, o *overlay) error {
+		before := e.journal.end
+		if err := db.checkpoint(e); err != nil {
+			return err
+		}
+		if e.journal.end < before {
+			checkpoints++
+			copyState(t, dir, durable, isEngine)
+		}
+		return db.write(e, o)
+	}
 	for range 400 {
-		before := db.engine.journal.end
 		err := db.Update(t.Context(), func(tx Writer) error {
 			for range 1 + random.IntN(4) {
 				key := fmt.Sprint(random.IntN(50))
@@ -97,11 +106,6 @@ func TestPowerCutAtAnyTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		settle(t, db)
-		if db.engine.journal.end < before {
-			checkpoints++
-			copyState(t, dir, durable, isEngine)
-		}
 		if random.IntN(20) > 0 {
 			continue
 		}
@@ -119,14 +123,6 @@ func TestPowerCutAtAnyTime(t *testing.T) {
 	}
 	if checkpoints < 5 || cuts < 5 {
 		t.Errorf("%d checkpoints and %d cuts", checkpoints, cuts)
-	}
-}
-
-// settle waits until the committer has done what follows its answers.
-func settle(t *testing.T, db *DB) {
-	t.Helper()
-	if err := db.Update(t.Context(), func(Writer) error { return nil }); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -200,15 +196,8 @@ func TestRecordInAMessage(t *testing.T) {
 	if at < 0 {
 		t.Fatal("the value is not in the journal")
 	}
-	settle(t, db)
-	db.journalLimit = 0
-	if err := put(db, "a", ""); err != nil { // a checkpoint follows
-		t.Fatal(err)
-	}
-	settle(t, db)
+	j.end, j.number = 0, 0 // as after a checkpoint
 	copyState(t, dir, durable, isEngine)
-	db.journalLimit = journalLimit
-	j.number = 0
 	fit := at - journalHeader - len("\x00\x01b\x4b")
 	if err := put(db, "b", strings.Repeat("y", fit)); err != nil {
 		t.Fatal(err)
@@ -229,14 +218,11 @@ func TestOldRecords(t *testing.T) {
 	if err := put(db, "k", "1"); err != nil {
 		t.Fatal(err)
 	}
-	settle(t, db)
-	db.journalLimit = 0
-	if err := put(db, "k", "2"); err != nil { // a checkpoint follows
+	if err := put(db, "k", "2"); err != nil {
 		t.Fatal(err)
 	}
-	settle(t, db)
-	db.journalLimit = journalLimit
 	copyState(t, dir, durable, isEngine)
+	db.journalLimit = 0 // a checkpoint comes next
 	if err := put(db, "k", "3"); err != nil {
 		t.Fatal(err)
 	}
