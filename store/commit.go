@@ -95,7 +95,6 @@ func (db *DB) commitAlone(e *engine, fn func(Writer) error, reclaim bool) (*tx, 
 		return nil, err
 	}
 	b := newBatch(e, newOverlay(), 0)
-	defer b.below.Discard()
 	t := b.begin()
 	if err := t.outcome(fn(t)); err != nil {
 		return nil, err
@@ -204,14 +203,14 @@ func (u *update) end(err error) {
 // batch is a set of transactions that share one commit.
 type batch struct {
 	over    *overlay
-	below   *badger.Txn
+	engine  *engine
 	members []*update
 	number  int // of the last transaction
 }
 
 // newBatch begins a batch; number counts on from the one before, whose last transaction may move over.
 func newBatch(e *engine, over *overlay, number int) *batch {
-	return &batch{over: over, below: e.badger.NewTransaction(false), number: number}
+	return &batch{over: over, engine: e, number: number}
 }
 
 func (db *DB) commitAll(waiting []*update) {
@@ -224,7 +223,6 @@ func (db *DB) commitAll(waiting []*update) {
 	}
 	defer db.release(e)
 	b := newBatch(e, newOverlay(), 0)
-	defer func() { b.below.Discard() }()
 	for i, u := range waiting {
 		if !u.claimed.CompareAndSwap(false, true) {
 			continue
@@ -247,7 +245,6 @@ func (db *DB) commitAll(waiting []*update) {
 				}
 				return
 			}
-			b.below.Discard()
 			b = newBatch(e, next, b.number)
 		}
 		b.members = append(b.members, u)
@@ -258,7 +255,7 @@ func (db *DB) commitAll(waiting []*update) {
 // begin answers the next transaction of the batch.
 func (b *batch) begin() *tx {
 	b.number++
-	return &tx{view: &view{txn: b.below}, over: b.over, number: b.number}
+	return &tx{view: b.engine.latest(), over: b.over, number: b.number}
 }
 
 // run gives u its turn and answers its transaction, or nil when it failed and has been answered.
@@ -298,7 +295,7 @@ func (b *batch) answer(err error) {
 	}
 }
 
-// write makes the writes of a batch durable and gives them to the engine.
+// write makes the writes of a batch durable and has readers see them.
 func (db *DB) write(e *engine, o *overlay) error {
 	if e.journal != nil {
 		if err := db.checkpoint(e); err != nil {
@@ -308,17 +305,12 @@ func (db *DB) write(e *engine, o *overlay) error {
 			return fmt.Errorf("write a batch to the journal: %w", err)
 		}
 	}
-	txn := e.badger.NewTransaction(true)
-	defer txn.Discard()
-	for key, entry := range o.entries {
-		if err := putTxn(txn, change{[]byte(key), entry.value, entry.deleted}); err != nil {
-			return err
-		}
+	all := e.pending.with(o)
+	e.pend(all)
+	if all.cost < pendingCost && len(all.entries) < pendingKeys {
+		return nil
 	}
-	if err := txn.Commit(); err != nil {
-		return fmt.Errorf("commit a batch: %w", err)
-	}
-	return nil
+	return e.apply()
 }
 
 func putTxn(txn *badger.Txn, c change) (err error) {
@@ -333,11 +325,13 @@ func putTxn(txn *badger.Txn, c change) (err error) {
 	return nil
 }
 
-// checkpoint makes the engine's own files durable once the journal is long, and has it begin anew. All that is in the journal must have
-// reached the engine.
+// checkpoint makes the engine's own files durable once the journal is long, and has it begin anew.
 func (db *DB) checkpoint(e *engine) error {
 	if e.journal.end < db.journalLimit {
 		return nil
+	}
+	if err := e.apply(); err != nil {
+		return err
 	}
 	if err := syncLogs(e.dir); err != nil {
 		return fmt.Errorf("make the state's files durable: %w", err)

@@ -80,17 +80,6 @@ type DB struct {
 	reopened     chan struct{}                 // gets a token after each reopening
 }
 
-// engine is one opened Badger with its journal and those who use it.
-type engine struct {
-	badger  *badger.DB
-	dir     string
-	journal *journal      // nil: kept in memory. The committer's alone
-	users   int           // guarded by DB.mu
-	idle    chan struct{} // closed when the engine is retired and the last user has gone
-	left    bool          // retired
-	broken  bool          // a write has failed
-}
-
 // Open opens the state, making it when there is none. ErrLocked when another process has it open.
 func Open(opt Options) (*DB, error) {
 	if opt.Logger == nil {
@@ -181,53 +170,6 @@ func (db *DB) open() (*engine, error) {
 	return e, nil
 }
 
-// recover opens the engine's journal and applies what is in it: what a power cut, or the end of the process, kept the engine from making
-// durable.
-func (db *DB) recover(e *engine) error {
-	j, err := openJournal(e.dir)
-	if err != nil {
-		return err
-	}
-	records, err := j.replay(func(changes []change) error {
-		txn := e.badger.NewTransaction(true)
-		defer txn.Discard()
-		for _, c := range changes {
-			if err := putTxn(txn, c); err != nil {
-				return err
-			}
-		}
-		return txn.Commit()
-	})
-	if err == nil {
-		err = syncLogs(e.dir)
-	}
-	if err == nil {
-		err = j.clear()
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("apply the journal: %w", err), j.file.Close())
-	}
-	if records > 0 {
-		db.log.Debug("journal applied", slog.Int("records", records))
-	}
-	e.journal = j
-	return nil
-}
-
-// close closes the engine. The journal is emptied when all of it has reached the engine's files.
-func (e *engine) close() error {
-	err := e.badger.Close()
-	if e.journal == nil {
-		return err
-	}
-	if err == nil && !e.broken {
-		if err = syncLogs(e.dir); err == nil {
-			err = e.journal.clear()
-		}
-	}
-	return errors.Join(err, e.journal.file.Close())
-}
-
 // Close waits for the transactions and views that run, answers ErrUnavailable to all others, and closes the engine.
 func (db *DB) Close() error {
 	db.mu.Lock()
@@ -266,7 +208,7 @@ func (db *DB) View(ctx context.Context, fn func(Reader) error) error {
 		return err
 	}
 	defer db.release(e)
-	v := &view{txn: e.badger.NewTransaction(false)}
+	v := e.view()
 	defer v.txn.Discard()
 	if err := fn(v); err != nil {
 		return err

@@ -43,6 +43,33 @@ func (o *overlay) put(key string, e entry, present bool) (old entry, had bool) {
 	return old, had
 }
 
+// get answers a copy of what the overlay says of a key, known where it says something.
+func (o *overlay) get(key []byte) (value []byte, known bool, err error) {
+	e, known := o.entries[string(key)]
+	switch {
+	case !known:
+		return nil, false, nil
+	case e.deleted:
+		return nil, true, ErrNotFound
+	}
+	return append([]byte{}, e.value...), true, nil
+}
+
+// with answers a frozen overlay that holds o's writes, which may be nil, and more's over them: many may read it at a time.
+func (o *overlay) with(more *overlay) *overlay {
+	sum := newOverlay()
+	for _, part := range []*overlay{o, more} {
+		if part == nil {
+			continue
+		}
+		for key, e := range part.entries {
+			sum.put(key, e, true)
+		}
+	}
+	sum.span(nil, nil) // sorts; there is nothing more to sort then
+	return sum
+}
+
 // span answers the sorted keys with from <= key < to. The slice stays as it is while more is written.
 func (o *overlay) span(from, to []byte) []string {
 	if len(o.fresh) > 0 {
@@ -90,11 +117,8 @@ type tx struct {
 }
 
 func (t *tx) Get(key []byte) ([]byte, error) {
-	if e, ok := t.over.entries[string(key)]; ok {
-		if e.deleted {
-			return nil, ErrNotFound
-		}
-		return append([]byte{}, e.value...), nil
+	if value, known, err := t.over.get(key); known {
+		return value, err
 	}
 	return t.view.Get(key)
 }
@@ -158,19 +182,22 @@ func (t *tx) move(to *overlay) {
 }
 
 func (t *tx) Scan(from, to []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(key, value []byte) bool) {
-		t.merge(t.view.Scan(from, to), t.over.span(from, to), false, yield)
-	}
+	return t.over.over(t.view, t.view.Scan(from, to), from, to, false)
 }
 
 func (t *tx) ScanBack(from, to []byte) iter.Seq2[[]byte, []byte] {
+	return t.over.over(t.view, t.view.ScanBack(from, to), from, to, true)
+}
+
+// over yields what v yields below, with the overlay's writes over it.
+func (o *overlay) over(v *view, below iter.Seq2[[]byte, []byte], from, to []byte, back bool) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
-		t.merge(t.view.ScanBack(from, to), t.over.span(from, to), true, yield)
+		o.merge(v, below, o.span(from, to), back, yield)
 	}
 }
 
 // merge yields the pairs of below, which descend when back is set, with the overlay's writes of keys over them.
-func (t *tx) merge(below iter.Seq2[[]byte, []byte], keys []string, back bool, yield func(key, value []byte) bool) {
+func (o *overlay) merge(v *view, below iter.Seq2[[]byte, []byte], keys []string, back bool, yield func(key, value []byte) bool) {
 	peek := func() string {
 		if back {
 			return keys[len(keys)-1]
@@ -186,7 +213,7 @@ func (t *tx) merge(below iter.Seq2[[]byte, []byte], keys []string, back bool, yi
 		} else {
 			keys = keys[1:]
 		}
-		e, ours := t.over.entries[key]
+		e, ours := o.entries[key]
 		return !ours || e.deleted || yield([]byte(key), e.value), ours
 	}
 	for key, value := range below {
@@ -208,7 +235,7 @@ func (t *tx) merge(below iter.Seq2[[]byte, []byte], keys []string, back bool, yi
 			return
 		}
 	}
-	for len(keys) > 0 && t.err == nil {
+	for len(keys) > 0 && v.err == nil {
 		if more, _ := take(); !more {
 			return
 		}

@@ -9,13 +9,19 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// view is a Reader over one Badger read transaction.
+// view is a Reader over one Badger read transaction, and over what the engine has not been given yet.
 type view struct {
-	txn *badger.Txn
-	err error
+	txn     *badger.Txn
+	pending *overlay // frozen; nil: nothing
+	err     error
 }
 
 func (v *view) Get(key []byte) ([]byte, error) {
+	if v.pending != nil {
+		if value, known, err := v.pending.get(key); known {
+			return value, err
+		}
+	}
 	item, err := v.txn.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) || errors.Is(err, badger.ErrEmptyKey) {
 		return nil, ErrNotFound
@@ -42,6 +48,21 @@ func (v *view) fail(err error) {
 }
 
 func (v *view) Scan(from, to []byte) iter.Seq2[[]byte, []byte] {
+	return v.over(v.scan(from, to), from, to, false)
+}
+
+func (v *view) ScanBack(from, to []byte) iter.Seq2[[]byte, []byte] {
+	return v.over(v.scanBack(from, to), from, to, true)
+}
+
+func (v *view) over(below iter.Seq2[[]byte, []byte], from, to []byte, back bool) iter.Seq2[[]byte, []byte] {
+	if v.pending == nil {
+		return below
+	}
+	return v.pending.over(v, below, from, to, back)
+}
+
+func (v *view) scan(from, to []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		it := v.txn.NewIterator(iteratorOptions(from, to, false))
 		defer it.Close()
@@ -57,7 +78,7 @@ func (v *view) Scan(from, to []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-func (v *view) ScanBack(from, to []byte) iter.Seq2[[]byte, []byte] {
+func (v *view) scanBack(from, to []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		if to != nil && len(to) == 0 {
 			return // no key is below the empty one; Badger would start at the last
