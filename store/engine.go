@@ -12,7 +12,7 @@ import (
 // Bounds of what is held back from Badger: a transaction there costs as much as a sync, however small it is.
 const (
 	pendingCost = 64 << 10 // with MaxTx it is less than Badger takes in one transaction
-	pendingKeys = 64
+	pendingKeys = 32       // each batch copies those before it
 )
 
 // engine is one opened Badger with its journal and those who use it.

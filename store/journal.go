@@ -47,7 +47,8 @@ const (
 	journalHeader = 4 + 4 + 8 + 8
 	journalLimit  = 16 << 20 // a checkpoint follows: what a start may have to apply again
 	journalGrowth = 1 << 20  // the file grows by zeros, so that most syncs have nothing to say about its size and blocks
-	journalKeep   = 1 << 20  // a larger buffer is not kept
+	journalPiece  = 64 << 10 // of the zeros: a large one would be garbage for long
+	journalKeep   = 64 << 10 // a larger buffer is not kept
 )
 
 // errJournal is what replay answers of a record that is whole and makes no sense.
@@ -193,11 +194,12 @@ func (j *journal) grow() error {
 	if j.end < j.size {
 		return nil
 	}
-	zeros := make([]byte, journalGrowth)
-	if _, err := j.file.WriteAt(zeros, j.end); err != nil {
-		return err
+	zeros := make([]byte, journalPiece)
+	for j.size = j.end; j.size < j.end+journalGrowth; j.size += journalPiece {
+		if _, err := j.file.WriteAt(zeros, j.size); err != nil {
+			return err
+		}
 	}
-	j.size = j.end + journalGrowth
 	return nil
 }
 
