@@ -75,7 +75,7 @@ func (b *bench) compareProxies(trials []trial, all []contender) (err error) {
 		}
 		r.print(t, b.sizes, m)
 	}
-	fmt.Fprint(t, "\nin front of one Dovecot; CPU: of the proxy's own processes, for the whole row\n\n") //nolint:errcheck // as above
+	fmt.Fprint(t, "\nin front of one Dovecot; CPU: of the proxy's own processes, for doing the row once\n\n") //nolint:errcheck // as above
 	return t.Flush()
 }
 
