@@ -22,7 +22,7 @@ func pair(t *testing.T) (quick net.Conn, other *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // it has done its work
+	defer l.Close() // it has done its work
 	dialed, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -40,8 +40,8 @@ func pair(t *testing.T) (quick net.Conn, other *net.TCPConn) {
 		t.Fatalf("%T is no TCP connection", dialed)
 	}
 	t.Cleanup(func() {
-		quick.Close() //nolint:errcheck // some tests have closed it
-		other.Close() //nolint:errcheck // as above
+		quick.Close() // some tests have closed it
+		other.Close()
 	})
 	return quick, other
 }
