@@ -99,7 +99,8 @@ const (
 
 var errDN = errors.New("not a distinguished name")
 
-// ParseDN reads a name as RFC 4514 writes it, with spaces around separators, and values between quotes, as RFC 2253 still allowed.
+// ParseDN reads a name as RFC 4514 writes it, with spaces around separators, and values between quotes, as RFC 2253 still allowed. The list
+// is written by people: a separator that no attribute follows, and other signs that should be escaped, are taken for what they are.
 func ParseDN(s string) (DN, error) {
 	if len(s) > maxDN || !utf8.ValidString(s) {
 		return DN{}, errDN
@@ -185,9 +186,12 @@ loop:
 	for i < len(p.rest) {
 		switch c := p.rest[i]; c {
 		case ',', ';', '+':
-			break loop
-		case '"', '<', '>', 0:
-			return "", fmt.Errorf("%w: a value holds %q", errDN, c)
+			if separates(p.rest[i+1:]) {
+				break loop
+			}
+			b.WriteByte(c)
+			kept = b.Len()
+			i++
 		case '\\':
 			octets, n, ok := unescape(p.rest[i:])
 			if !ok {
@@ -206,6 +210,14 @@ loop:
 	}
 	p.rest = p.rest[i:]
 	return valid(b.String()[:kept])
+}
+
+// separates tells whether a separator before rest is one: an attribute follows, or nothing at all, which is an error.
+func separates(rest string) bool {
+	if end := strings.IndexAny(rest, `,;+\`); end >= 0 {
+		rest = rest[:end]
+	}
+	return strings.Contains(rest, "=") || strings.TrimSpace(rest) == ""
 }
 
 // quoted takes a value between quotes.

@@ -37,6 +37,7 @@ func TestEqualNames(t *testing.T) {
 		{"identifiers", `2.5.4.3=mssante.chu-toulouse.fr,OID.2.5.4.11=318311012300018,O=CHU de Toulouse\2C H\C3\B4tel-Dieu,ST=Haute-Garonne (31),C=FR`, true},
 		{"accent in two code points", strings.Replace(operator, "Hôtel", "Ho\u0302tel", 1), true},
 		{"encoded value", strings.Replace(operator, "C=FR", "C=#13024652", 1), true},
+		{"a comma that should be escaped", strings.Replace(operator, `\,`, ",", 1), true},
 		{"another accent", strings.Replace(operator, "Hôtel", "Hotel", 1), false},
 		{"another number", strings.Replace(operator, "318311012300018", "318311012300019", 1), false},
 		{"one attribute less", strings.Replace(operator, ",ST=Haute-Garonne (31)", "", 1), false},
@@ -54,6 +55,9 @@ func TestEqualNames(t *testing.T) {
 	if dn(t, "CN=a+OU=b,C=FR").Equal(dn(t, "CN=a,OU=b,C=FR")) || !dn(t, "CN=a+OU=b,C=FR").Equal(dn(t, "OU=b+CN=a,C=FR")) {
 		t.Error("attributes of one set are a set")
 	}
+	if !dn(t, `O=Clinique X, SAS + "Y" <Z>; fin,C=FR`).Equal(dn(t, `O=Clinique X\, SAS \+ \"Y\" \<Z\>\; fin,C=FR`)) {
+		t.Error("signs that should be escaped are not taken for what they are")
+	}
 	if dn(t, "1.2.3=A").Equal(dn(t, "1.2.3=a")) {
 		t.Error("case counts in an attribute that nothing is known of")
 	}
@@ -65,7 +69,7 @@ func TestEqualNames(t *testing.T) {
 func TestParseDNRefuses(t *testing.T) {
 	for _, s := range []string{
 		"", "CN", "CN=", "CN=,C=FR", "CN=a,", ",CN=a", "XX=a", "CN=a\x00b", "CN=a\\", "CN=a\\4", `CN="a`, `CN="a"b`, "CN=#13", "CN=#zz", "CN=#0500", "CN=#020101",
-		"CN=a<b", "1=a", "1.=a", "01.2=a", "CN=\xff", `CN=\FF`, "CN=" + strings.Repeat("x", maxDN), strings.Repeat("CN=a,", maxAttributes) + "CN=a",
+		"CN=a,XX=b", "CN=a,,C=FR", "1=a", "1.=a", "01.2=a", "CN=\xff", `CN=\FF`, "CN=" + strings.Repeat("x", maxDN), strings.Repeat("CN=a,", maxAttributes) + "CN=a",
 	} {
 		if d, err := ParseDN(s); err == nil {
 			t.Errorf("%.60q is taken as %q", s, d.key)
