@@ -38,11 +38,20 @@ type conn struct {
 	cert *x509.Certificate
 
 	used   int // transactions
+	block  []byte
 	expire *time.Timer
 }
 
 // writeBuffer holds the commands of a transaction with many recipients, and much of a message.
 const writeBuffer = 32 << 10
+
+// buffer answers what messages are copied through, one for all of a connection.
+func (c *conn) buffer() []byte {
+	if c.block == nil {
+		c.block = make([]byte, writeBuffer)
+	}
+	return c.block
+}
 
 // deadlined is a connection whose every write has its time.
 type deadlined struct {

@@ -259,7 +259,7 @@ func (s *source) Read(p []byte) (int, error) {
 func (t *transaction) data(content io.Reader) (ending, error) {
 	src := &source{Reader: content}
 	dots := wire.NewDotWriter(t.c.out)
-	_, err := io.Copy(dots, src)
+	_, err := io.CopyBuffer(dots, src, t.c.buffer())
 	if src.err != nil {
 		return t.unread()
 	}
