@@ -336,6 +336,8 @@ func (db *DB) checkpoint(e *engine) error {
 	if err := syncLogs(e.dir); err != nil {
 		return fmt.Errorf("make the state's files durable: %w", err)
 	}
-	e.journal.restart()
+	if err := e.journal.restart(); err != nil {
+		return fmt.Errorf("begin the journal anew: %w", err)
+	}
 	return nil
 }

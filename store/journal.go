@@ -203,8 +203,16 @@ func (j *journal) grow() error {
 	return nil
 }
 
-// restart begins anew at the start of the file, once the engine's logs are durable. What is there is written over.
-func (j *journal) restart() { j.end = 0 }
+// restart begins anew at the start of the file, once the engine's logs are durable. What is there is written over, its first record at once
+// and durably: were the power cut while the next record is written, of which the disk may hold the second block and not yet the first, the
+// first of the old records would be found whole there, and applied without those that came after it.
+func (j *journal) restart() error {
+	if _, err := j.file.WriteAt(make([]byte, journalHeader), 0); err != nil {
+		return err
+	}
+	j.end = 0
+	return j.sync(j.file)
+}
 
 // clear empties the file, once all of it is durable in the engine.
 func (j *journal) clear() error {
