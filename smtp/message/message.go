@@ -111,15 +111,20 @@ func Inspect(h *header.Header) Facts {
 }
 
 func automatic(f header.Field) bool {
-	value, _, _ := strings.Cut(strings.ToLower(f.Text()), ";")
-	value = strings.TrimSpace(value)
 	switch {
 	case f.Is("Auto-Submitted"):
-		return value != "no"
+		return keyword(f) != "no"
 	case f.Is("Precedence"):
+		value := keyword(f)
 		return value == "bulk" || value == "list" || value == "junk" || value == "auto_reply"
 	}
 	return len(f.Name) > 5 && strings.EqualFold(f.Name[:5], "List-")
+}
+
+// keyword is the value of a field without its parameters.
+func keyword(f header.Field) string {
+	value, _, _ := strings.Cut(strings.ToLower(f.Text()), ";")
+	return strings.TrimSpace(value)
 }
 
 // Recipients answers the addresses of To, Cc and Bcc. A field that cannot be read has none.

@@ -3,6 +3,7 @@ package message
 import (
 	"encoding/base64"
 	"io"
+	"iter"
 	"mime"
 	"net/url"
 	"regexp"
@@ -39,7 +40,12 @@ func (n *naming) is(a mail.Address) bool { return a != "" && slices.Contains(n.a
 // in tells whether a text names the person: one of their addresses, or both their names, in any order, case and accents, as it is
 // written or in one of the encodings that header fields have.
 func (n *naming) in(text string) bool {
-	return slices.ContainsFunc(readings(text), n.inPlain)
+	for reading := range readings(text) {
+		if n.inPlain(reading) {
+			return true
+		}
+	}
+	return false
 }
 
 func (n *naming) inPlain(text string) bool {
@@ -49,7 +55,8 @@ func (n *naming) inPlain(text string) bool {
 			return true
 		}
 	}
-	if len(n.nom) == 0 || len(n.prenom) == 0 {
+	// Most texts hold neither name, and need not be cut.
+	if len(n.nom) == 0 || len(n.prenom) == 0 || !strings.Contains(text, n.nom[0]) || !strings.Contains(text, n.prenom[0]) {
 		return false
 	}
 	all := words(text)
@@ -78,15 +85,11 @@ func words(text string) []string {
 // fold takes case and accents from a text. Octets that are no UTF-8 are read as Latin-1, which is what they are when a header holds
 // them.
 func fold(text string) string {
-	if !utf8.ValidString(text) {
-		latin := make([]rune, 0, len(text))
-		for _, c := range []byte(text) {
-			latin = append(latin, rune(c))
-		}
-		text = string(latin)
+	if isASCII(text) {
+		return strings.ToLower(text)
 	}
 	var b strings.Builder
-	for _, r := range norm.NFKD.String(text) {
+	for _, r := range norm.NFKD.String(asUTF8(text)) {
 		switch r = unicode.ToLower(r); {
 		case r == 'œ':
 			b.WriteString("oe")
@@ -100,24 +103,86 @@ func fold(text string) string {
 	return b.String()
 }
 
+// asUTF8 reads each octet that is no part of a sign in UTF-8 as Latin-1: a field may hold both.
+func asUTF8(text string) string {
+	if utf8.ValidString(text) {
+		return text
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		if r == utf8.RuneError && size == 1 {
+			r = rune(text[0])
+		}
+		b.WriteRune(r)
+		text = text[size:]
+	}
+	return b.String()
+}
+
+func isASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
 // continuation is what stands between two parts of a parameter's value (RFC 2231, 3).
 var continuation = regexp.MustCompile(`"?\s*;\s*[^\s=;*]+\*[1-9][0-9]*\*?="?`)
 
-// encoded is a run of octets that may be base64.
-var encoded = regexp.MustCompile(`[A-Za-z0-9+/_-]{16,}`)
-
-// readings answers what a text can be read as: as it is, its encoded words decoded (RFC 2047), parameters put together and
+// readings yields what a text can be read as: as it is, its encoded words decoded (RFC 2047), parameters put together and
 // percent signs decoded (RFC 2231, and URLs), quotes and backslashes taken off, base64 decoded.
-func readings(text string) []string {
-	text = strings.ReplaceAll(text, "\r\n", "")
-	decoded := decodeWords(text)
-	joined := continuation.ReplaceAllString(decoded, "")
-	all := []string{text, decoded, joined, percentDecoded(joined), strings.NewReplacer(`\`, "", `"`, "").Replace(decoded)}
-	// A key or a token is folded wherever the line ends.
-	for _, run := range encoded.FindAllString(strings.Join(strings.Fields(text), ""), -1) {
-		all = append(all, base64Decoded(run))
+func readings(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		text := strings.ReplaceAll(text, "\r\n", "")
+		if !yield(text) {
+			return
+		}
+		decoded := text
+		if strings.Contains(text, "=?") {
+			if decoded = decodeWords(text); !yield(decoded) {
+				return
+			}
+		}
+		joined := decoded
+		if strings.Contains(decoded, "*") {
+			if joined = continuation.ReplaceAllString(decoded, ""); !yield(joined) {
+				return
+			}
+		}
+		if strings.Contains(joined, "%") && !yield(percentDecoded(joined)) {
+			return
+		}
+		if strings.ContainsAny(decoded, `\"`) && !yield(strings.NewReplacer(`\`, "", `"`, "").Replace(decoded)) {
+			return
+		}
+		base64Readings(text, yield)
 	}
-	return all
+}
+
+// minEncoded is how long base64 is that can hold a name or an address worth looking for.
+const minEncoded = 16
+
+// base64Readings yields what the runs of base64 in a text decode to. A key or a token is folded wherever the line ends.
+func base64Readings(text string, yield func(string) bool) {
+	text = strings.Join(strings.Fields(text), "")
+	for len(text) > 0 {
+		n := 0
+		for n < len(text) && isBase64(text[n]) {
+			n++
+		}
+		if n >= minEncoded && !yield(base64Decoded(text[:n])) {
+			return
+		}
+		text = text[min(n+1, len(text)):]
+	}
+}
+
+// isBase64 tells the signs of either alphabet (RFC 4648).
+func isBase64(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '+' || c == '/' || c == '-' || c == '_'
 }
 
 // decodeWords decodes encoded words. What cannot be decoded stays as it is.
@@ -137,9 +202,6 @@ func decodeWords(text string) string {
 
 // percentDecoded decodes each %XX that is one.
 func percentDecoded(text string) string {
-	if !strings.Contains(text, "%") {
-		return text
-	}
 	parts := strings.Split(text, "%")
 	for i, part := range parts[1:] {
 		parts[i+1] = "%" + part
@@ -153,10 +215,10 @@ func percentDecoded(text string) string {
 	return strings.Join(parts, "")
 }
 
-// base64Decoded decodes as much of a run as is base64, in either alphabet.
+// base64Decoded decodes as much of a run as is base64, in either alphabet, and leaves of it what can be text.
 func base64Decoded(run string) string {
-	run = strings.NewReplacer("-", "+", "_", "/").Replace(run)
+	run = strings.ReplaceAll(strings.ReplaceAll(run, "-", "+"), "_", "/")
 	plain := make([]byte, base64.RawStdEncoding.DecodedLen(len(run)))
 	n, _ := base64.RawStdEncoding.Decode(plain, []byte(run)) // one that ends early was decoded up to there
-	return string(plain[:n])
+	return strings.ToValidUTF8(string(plain[:n]), " ")
 }

@@ -218,6 +218,8 @@ func (w *rewriting) list(f header.Field, theirs func(mail.Address) bool) {
 			}
 			named = true
 			continue
+		case w.hides && m.Address == "" && w.person.in(whole): // no mail reaches it in any case
+			continue
 		case w.hides && w.person.in(string(value[m.Start:m.Spec])):
 			whole = string(value[m.Spec:m.SpecEnd])
 		}
