@@ -109,7 +109,9 @@ func TestSentCopy(t *testing.T) {
 		{name: "two days ago", change: func(c *sent.Copy) { c.Time = c.Time.Add(-48 * time.Hour) }, message: same, count: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			sub := newSubmitted(t, newFixture(t, nil), sentBody, tt.change)
+			f := newFixture(t, nil)
+			newSubmitted(t, f, "another message, just now", nil)
+			sub := newSubmitted(t, f, sentBody, tt.change)
 			sub.place(ourHeader)
 			user, folder := tt.user, tt.folder
 			if user == "" {
