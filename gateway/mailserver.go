@@ -13,7 +13,6 @@ import (
 
 	"balorg/imapproxy"
 	"balorg/imapproxy/origin"
-	"balorg/imapproxy/wire"
 	"balorg/policy"
 	"balorg/smtp"
 )
@@ -54,7 +53,7 @@ func (m mailServer) Append(ctx context.Context, account *policy.Account, c smtp.
 		}
 		if c.Retry {
 			found, uid, validity, err := lookFor(client, folder, c.Mark)
-			if place = placeOf(names, folder, validity, uid); err != nil || found {
+			if place = (smtp.Place{Folder: folder, UIDValidity: validity, UID: uid}); err != nil || found {
 				return err
 			}
 		}
@@ -62,19 +61,10 @@ func (m mailServer) Append(ctx context.Context, account *policy.Account, c smtp.
 		if err != nil {
 			return err
 		}
-		place = placeOf(names, folder, data.UIDValidity, uint32(data.UID))
+		place = smtp.Place{Folder: folder, UIDValidity: data.UIDValidity, UID: uint32(data.UID)}
 		return nil
 	})
 	return place, err
-}
-
-// placeOf is a place as sessions name it.
-func placeOf(names imapproxy.Names, folder string, validity, uid uint32) smtp.Place {
-	name, ok := names.Folder(wire.EncodeMailbox(folder))
-	if !ok {
-		name = folder
-	}
-	return smtp.Place{Folder: name, UIDValidity: validity, UID: uid}
 }
 
 // folderOf answers the server's name of a folder, made where there is no Sent yet.

@@ -69,7 +69,3 @@ func (n Names) foreign(name string) bool {
 }
 
 const inbox = "INBOX"
-
-// Folder is the account's folder, in the form that sessions use, for a mail store's name; false for a name outside the mailbox's own name
-// space. For those who speak to a mail store beside the proxy.
-func (n Names) Folder(name string) (string, bool) { return n.fromStore(name) }

@@ -120,6 +120,12 @@ func TestSentCopyOnServer(t *testing.T) {
 			map[string]int{"APPEND": 0, `UID STORE 4 +FLAGS.SILENT (\Flagged)`: 1},
 		},
 		{
+			"in a folder whose name is not ASCII", placed("INBOX.Envoyés"),
+			map[string]string{"SELECT": "* OK [UIDVALIDITY 7] x\r\n", "UID FETCH": fetch},
+			sentWire, same, here,
+			map[string]int{"APPEND": 0, `UID STORE 4 +FLAGS.SILENT (\Flagged)`: 1},
+		},
+		{
 			"in the folder, by its owner's name", placed("Sent Items"),
 			map[string]string{"SELECT": "* OK [UIDVALIDITY 7] x\r\n", "UID FETCH": other},
 			"Sent Items", same, here,
