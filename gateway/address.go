@@ -69,8 +69,12 @@ func (l ListenConfig) check() configs.Problems {
 
 func (l ListenConfig) equal(next ListenConfig) bool {
 	for _, pair := range [][2]Addresses{
-		{l.IMAP, next.IMAP}, {l.IMAPS, next.IMAPS}, {l.Submission, next.Submission}, {l.Submissions, next.Submissions},
-		{l.Inbound, next.Inbound}, {l.Metrics, next.Metrics},
+		{l.IMAP, next.IMAP},
+		{l.IMAPS, next.IMAPS},
+		{l.Submission, next.Submission},
+		{l.Submissions, next.Submissions},
+		{l.Inbound, next.Inbound},
+		{l.Metrics, next.Metrics},
 	} {
 		if !slices.Equal(texts(pair[0]), texts(pair[1])) {
 			return false

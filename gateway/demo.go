@@ -319,9 +319,12 @@ func (g *Gateway) printDemo(opt DemoOptions, config string, hop *sink) error {
 		name, note string
 		addresses  []string
 	}{
-		{"IMAP", "STARTTLS", l.IMAP}, {"IMAPS", "TLS", l.IMAPS},
-		{"submission", "STARTTLS", l.Submission}, {"submissions", "TLS", l.Submissions},
-		{"SMTP", "from other operators", l.Inbound}, {"LMTP", "from a mail server beside", l.LMTP},
+		{"IMAP", "STARTTLS", l.IMAP},
+		{"IMAPS", "TLS", l.IMAPS},
+		{"submission", "STARTTLS", l.Submission},
+		{"submissions", "TLS", l.Submissions},
+		{"SMTP", "from other operators", l.Inbound},
+		{"LMTP", "from a mail server beside", l.LMTP},
 		{"sink", "stands for all other operators: " + hop.folder, []string{hop.address()}},
 		{"HTTP", "/metrics /healthz /readyz", l.Metrics},
 	} {

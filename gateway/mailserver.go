@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/emersion/go-imap/v2"
+	imap "github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"balorg/imapproxy"
@@ -53,7 +53,7 @@ func (m mailServer) Append(ctx context.Context, account *policy.Account, c smtp.
 		}
 		if c.Retry {
 			found, uid, validity, err := lookFor(client, folder, c.Mark)
-			if place = (smtp.Place{Folder: folder, UIDValidity: validity, UID: uid}); err != nil || found {
+			if place = (smtp.Place{Folder: folder, UIDValidity: validity, UID: uid, Found: found}); err != nil || found {
 				return err
 			}
 		}
@@ -179,8 +179,7 @@ func searched(listed []*imap.ListData) []string {
 // mark sets \Answered on the messages of a folder that have one of the ids, and answers the ids that it has not.
 func mark(client *imapclient.Client, folder string, ids []string) (left []string, err error) {
 	if _, err := client.Select(folder, nil).Wait(); err != nil {
-		var no *imap.Error
-		if errors.As(err, &no) {
+		if _, no := errors.AsType[*imap.Error](err); no {
 			return ids, nil // it went away, or is not for us
 		}
 		return nil, fmt.Errorf("opening a folder: %w", err)

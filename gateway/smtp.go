@@ -128,8 +128,10 @@ func (g *Gateway) listenSMTP(cfg *Config) error {
 		s         *server
 		addresses []string
 	}{
-		{g.smtp.submission, texts(cfg.Listen.Submission)}, {g.smtp.submissions, texts(cfg.Listen.Submissions)},
-		{g.smtp.inbound, texts(cfg.Listen.Inbound)}, {g.smtp.lmtp, localTexts(cfg.Listen.LMTP)},
+		{g.smtp.submission, texts(cfg.Listen.Submission)},
+		{g.smtp.submissions, texts(cfg.Listen.Submissions)},
+		{g.smtp.inbound, texts(cfg.Listen.Inbound)},
+		{g.smtp.lmtp, localTexts(cfg.Listen.LMTP)},
 	} {
 		if err := l.s.listen(l.addresses); err != nil {
 			return err

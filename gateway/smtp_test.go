@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/emersion/go-imap/v2"
+	imap "github.com/emersion/go-imap/v2"
 
 	"balorg/gateway"
 	"balorg/gateway/gatewaytest"
@@ -25,7 +25,7 @@ func submit(t *testing.T, g *gatewaytest.Gateway, person, from string, to ...str
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close() //nolint:errcheck // answered
+	defer c.Close()
 	if err := c.Auth(smtp.PlainAuth("", string(address(person)), gatewaytest.Password(person), "localhost")); err != nil {
 		return err
 	}

@@ -46,6 +46,7 @@ type Place struct {
 	Folder      string // as the mail store calls it, in UTF-8
 	UIDValidity uint32
 	UID         uint32
+	Found       bool // an earlier attempt had put it there
 }
 
 // MailServer is where mailboxes live that are not in our own store.

@@ -125,7 +125,7 @@ func (c sentCarrier) Carry(ctx context.Context, d queue.Delivery) []queue.Outcom
 		}
 		return queue.Outcome{
 			Result: queue.ResultDelivered, Reply: *wire.Refuse(250, "2.1.5", "Kept in %s", place.Folder), Peer: account.Mailstore,
-			Commit: func(tx store.Writer) error { return c.placeTx(tx, d, it, place, withBcc) },
+			Commit: func(tx store.Writer) error { return c.placeTx(tx, d, it, place, withBcc && !place.Found) },
 		}
 	})
 }
@@ -271,7 +271,7 @@ func find(ctx context.Context, box *mailbox.Account, folder string, want map[str
 		}
 		h, _, err := header.Read(bytes.NewReader(d.Header))
 		if err != nil {
-			return nil // whatever it is, it cannot be told which message it is
+			return nil //nolint:nilerr // whatever it is, it cannot be told which message it is
 		}
 		id := h.MessageID()
 		if id == "" || !want[id] {

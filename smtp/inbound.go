@@ -101,8 +101,7 @@ const maxHops = 100
 // Data implements Handler.
 func (h *inbound) Data(ctx context.Context, env *wire.Envelope, content io.Reader) ([]wire.Reply, error) {
 	head, rest, err := msg.Read(content)
-	var fault *msg.Fault
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[*msg.Fault](err); ok {
 		return nil, fault.Reply("en")
 	}
 	if err != nil {
@@ -134,8 +133,7 @@ func (h *inbound) Data(ctx context.Context, env *wire.Envelope, content io.Reade
 // check holds the header against the rules on who may be the sender.
 func (h *inbound) check(ctx context.Context, head *header.Header) error {
 	authors, err := msg.Authors(head)
-	var fault *msg.Fault
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[*msg.Fault](err); ok {
 		return h.refused(ctx, "DATA", nil, fault.Error(), wire.Refuse(550, "5.7.1", "The header From must hold addresses, in one field"))
 	}
 	if err != nil {

@@ -51,7 +51,7 @@ func (h *fakeHop) Send(ctx context.Context, d queue.Delivery) []queue.Outcome {
 	if err != nil {
 		panic(err)
 	}
-	defer r.Close() //nolint:errcheck // it was only read
+	defer r.Close()
 	octets, err := io.ReadAll(r)
 	if err != nil {
 		panic(err)
@@ -192,7 +192,7 @@ func (o *office) content(address, folder string) []string {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	defer v.Close() //nolint:errcheck // it was only read
+	defer v.Close()
 	var all []string
 	for seq := uint32(1); seq <= v.Len(); seq++ {
 		r, err := v.Open(o.t.Context(), seq)
@@ -203,7 +203,7 @@ func (o *office) content(address, folder string) []string {
 		if err != nil {
 			o.t.Fatal(err)
 		}
-		r.Close() //nolint:errcheck // it was only read
+		r.Close()
 		all = append(all, string(octets))
 	}
 	return all
@@ -295,7 +295,7 @@ func TestSubmission(t *testing.T) {
 	if m, _ := v.Message(1); m.Flags.System != mailbox.Seen {
 		t.Errorf("flags of the copy: %v", m.Flags)
 	}
-	v.Close() //nolint:errcheck // it was only read
+	v.Close()
 }
 
 // TestSentAgain hands over the same message again, as a client does that lost the answer.
@@ -427,7 +427,7 @@ func TestAnswered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer v.Close() //nolint:errcheck // it was only read
+		defer v.Close()
 		for seq := uint32(1); seq <= v.Len(); seq++ {
 			m, _ := v.Message(seq)
 			all = append(all, m.Flags.System)
@@ -445,7 +445,7 @@ func TestFullMailboxes(t *testing.T) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		a, _ := f.snap.Account(mail.Address(address))
-		a.Quota = octets //nolint:staticcheck // the test's own snapshot
+		a.Quota = octets
 	}
 	quota(claire, 10)
 	reply := o.login(noemie, "").submit(secretariat, []string{claire, outside}, letter(secretariat))

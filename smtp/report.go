@@ -94,7 +94,7 @@ func (r reporter) head(ctx context.Context, d queue.Delivery) (*header.Header, e
 	defer octets.Close() //nolint:errcheck // it was only read
 	h, _, err := header.Read(octets)
 	if err != nil {
-		return nil, nil //nolint:nilerr // as above
+		return nil, nil
 	}
 	return h, nil
 }

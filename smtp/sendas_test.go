@@ -177,7 +177,7 @@ func TestRedListLeaks(t *testing.T) {
 			if way != "as" {
 				from = noemie
 				a, _ := o.snapshot().Account(noemie)
-				a.Sender = policy.SenderDefault //nolint:staticcheck // the test's own snapshot
+				a.Sender = policy.SenderDefault
 			}
 			message := "From: \"MARTIN Noemie\" <" + from + ">\n" +
 				"Sender: Noemie Martin <" + noemie + ">\n" +

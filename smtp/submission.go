@@ -164,7 +164,7 @@ func (h *submission) read(ctx context.Context, as policy.SendDecision, head *hea
 func (h *submission) rewrite(as policy.SendDecision, person *policy.Account) *msg.Rewrite {
 	r := &msg.Rewrite{From: as.From, Name: as.Name, Sender: as.Sender, Date: h.s.now()}
 	if !as.Own {
-		r.Person = &msg.Person{Addresses: []mail.Address{person.Address, person.MSSante}, Nom: person.Nom, Prenom: person.Prenom}
+		r.Person = &msg.Person{Addresses: []mail.Address{person.Address, person.MSSante, person.Notify}, Nom: person.Nom, Prenom: person.Prenom}
 	}
 	for _, to := range h.to {
 		if to.local == nil { // the message leaves

@@ -240,8 +240,7 @@ func (c Config) nextAttempt(accepted, now time.Time) time.Time {
 		}
 	}
 	last := c.Retry[len(c.Retry)-1]
-	steps := max(0, age-last)/c.RetryEvery + 1
-	return accepted.Add(last + steps*c.RetryEvery)
+	return accepted.Add(last + max(0, age-last).Truncate(c.RetryEvery) + c.RetryEvery)
 }
 
 // Options are what a Queue works with.
@@ -278,7 +277,7 @@ type Queue struct {
 
 // New makes the queue on what the store holds, for those who put something into it or look at it. Nothing is carried before Run.
 func New(opt Options) *Queue {
-	opt.Config = opt.Config.withDefaults()
+	opt.Config = opt.withDefaults()
 	if opt.PerDestination == 0 {
 		opt.PerDestination = defaultPerDestination
 	}

@@ -37,7 +37,7 @@ func (c *carrier) Carry(ctx context.Context, d Delivery) []Outcome {
 	if err != nil {
 		panic(err)
 	}
-	defer r.Close() //nolint:errcheck // it was only read
+	defer r.Close()
 	if _, err := io.Copy(io.Discard, r); err != nil {
 		panic(err)
 	}

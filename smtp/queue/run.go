@@ -92,7 +92,7 @@ func (q *Queue) load(ctx context.Context) error {
 			if _, known := held[id]; !known {
 				m, err := getMessage(r, id)
 				if err != nil {
-					q.log.Error("a message of the queue cannot be read: run `balorg check-store`", slog.Any("id", id), slog.Any("error", err))
+					q.log.ErrorContext(ctx, "a message of the queue cannot be read: run `balorg check-store`", slog.Any("id", id), slog.Any("error", err))
 				}
 				held[id] = m.Held || err != nil
 			}
@@ -101,7 +101,7 @@ func (q *Queue) load(ctx context.Context) error {
 			}
 			it, err := getItem(r, id, n)
 			if err != nil {
-				q.log.Error("an item of the queue cannot be read: run `balorg check-store`", slog.Any("id", id), slog.Any("error", err))
+				q.log.ErrorContext(ctx, "an item of the queue cannot be read: run `balorg check-store`", slog.Any("id", id), slog.Any("error", err))
 				continue
 			}
 			q.addLocked(it)
@@ -197,7 +197,7 @@ func (q *Queue) carry(ctx context.Context, route Route, d Delivery) (outcomes []
 	defer func() {
 		if v := recover(); v != nil {
 			q.metrics.panics.Inc()
-			q.log.Error("carrying a message ended by a fault of the program", slog.Any("id", d.Message.ID), slog.Any("panic", fmt.Sprint(v)),
+			q.log.ErrorContext(ctx, "carrying a message ended by a fault of the program", slog.Any("id", d.Message.ID), slog.Any("panic", fmt.Sprint(v)),
 				slog.String("stack", string(debug.Stack())))
 			outcomes = same(d, Outcome{Reply: *wire.Refuse(451, "4.3.0", "Internal error")})
 		}

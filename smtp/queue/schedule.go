@@ -20,7 +20,7 @@ type refs []ref
 func (r refs) Len() int           { return len(r) }
 func (r refs) Less(i, j int) bool { return r[i].next.Before(r[j].next) }
 func (r refs) Swap(i, j int)      { r[i], r[j] = r[j], r[i] }
-func (r *refs) Push(x any)        { *r = append(*r, x.(ref)) } //nolint:forcetypeassert // only refs are pushed
+func (r *refs) Push(x any)        { *r = append(*r, x.(ref)) } //nolint:forcetypeassert,errcheck // only refs are pushed
 func (r *refs) Pop() any {
 	old := *r
 	last := old[len(old)-1]
