@@ -82,6 +82,9 @@ func (g *Gateway) smtpRoles(cfg *Config) (map[smtp.Role]smtp.Service, error) {
 	}
 	if cfg.Inbound.MutualTLS {
 		gate.Certified = func(domain string, cert *x509.Certificate) bool {
+			if domain == "" {
+				return g.trust.Current().KnowsCertificate(cert) // any operator may send notices
+			}
 			return g.trust.Current().MatchesCertificate(domain, cert)
 		}
 	}

@@ -118,8 +118,11 @@ func TestMatchesCertificate(t *testing.T) {
 			t.Errorf("%s: %v, want %v", domain, got, want)
 		}
 	}
-	if s.MatchesCertificate("chu.fr", nil) {
+	if s.MatchesCertificate("chu.fr", nil) || s.KnowsCertificate(nil) {
 		t.Error("no certificate matches")
+	}
+	if !s.KnowsCertificate(cert) || new(Space).KnowsCertificate(cert) {
+		t.Error("a certificate of an operator is not known, or one of nobody is")
 	}
 	// The same in T61String, as ISO 8859-1.
 	subject[2][0].Value = asn1.RawValue{Tag: asn1.TagT61String, Bytes: []byte("CHU de Toulouse, H\xf4tel-Dieu")}
@@ -127,7 +130,7 @@ func TestMatchesCertificate(t *testing.T) {
 		t.Error("a subject in T61String does not match")
 	}
 	subject[4][0].Value = "evil.fr"
-	if s.MatchesCertificate("chu.fr", certificate(t, subject)) {
+	if stranger := certificate(t, subject); s.MatchesCertificate("chu.fr", stranger) || s.KnowsCertificate(stranger) {
 		t.Error("another subject matches")
 	}
 	if n := len(s.Operators("chu.fr")); n != 2 {

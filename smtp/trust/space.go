@@ -15,6 +15,7 @@ import (
 // Space is the trust space at one time. Its zero value is empty.
 type Space struct {
 	domains   map[string][]DN
+	operators map[string]bool // the keys of all DNs
 	generated time.Time
 }
 
@@ -46,6 +47,15 @@ func (s *Space) MatchesCertificate(domain string, cert *x509.Certificate) bool {
 	return false
 }
 
+// KnowsCertificate tells whether a certificate is that of any operator.
+func (s *Space) KnowsCertificate(cert *x509.Certificate) bool {
+	if cert == nil {
+		return false
+	}
+	subject, err := Subject(cert)
+	return err == nil && s.operators[subject.key]
+}
+
 // Len is how many domains there are.
 func (s *Space) Len() int { return len(s.domains) }
 
@@ -54,13 +64,14 @@ func (s *Space) Generated() time.Time { return s.generated }
 
 // newSpace makes a space of a list, which may be nil, and of domains of the configuration.
 func newSpace(list *List, extra []string) *Space {
-	s := &Space{domains: make(map[string][]DN)}
+	s := &Space{domains: make(map[string][]DN), operators: make(map[string]bool)}
 	if list != nil {
 		s.generated = list.Generated
 		for _, entry := range list.Entries {
 			operators := s.domains[entry.Domain]
 			if !entry.Operator.IsZero() && !contains(operators, entry.Operator) {
 				operators = append(operators, entry.Operator)
+				s.operators[entry.Operator.key] = true
 			}
 			s.domains[entry.Domain] = operators
 		}
