@@ -157,7 +157,7 @@ func TestSentCopyAnswer(t *testing.T) {
 		}
 	}
 	records := sub.records(audit.Append)
-	if len(records) != 1 || records[0].UIDs != fmt.Sprint(at.UID) || records[0].Reason != knownReason || records[0].Answer != "OK" || records[0].Folder != sentWire {
+	if len(records) != 1 || records[0].UIDs != fmt.Sprint(at.UID) || records[0].Reason != knownReason || records[0].Answer != "OK" || records[0].Folder != "Envoyés" {
 		t.Errorf("trace %+v", records)
 	}
 	// The copy is gone: the message is appended as any other.

@@ -34,9 +34,12 @@ func (s *session) mine(r audit.Record) audit.Record {
 	return r
 }
 
-// stamped is a record with what every record of the session has.
+// stamped is a record with what every record of the session has, its folder in UTF-8.
 func (s *session) stamped(r audit.Record) audit.Record {
 	r.Time, r.Protocol, r.Session = time.Now(), "imap", s.id
+	if name, err := wire.DecodeMailbox(r.Folder); err == nil { // people read the trace
+		r.Folder = name
+	}
 	if s.client.IsValid() {
 		r.Client = s.client.String()
 	}
