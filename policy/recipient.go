@@ -71,17 +71,33 @@ type Notified struct {
 }
 
 // Notified answers who wants to be told that a mailbox received something: its owner when they named an address for that, and those of
-// its delegates who want it and named one. Who may not open the mailbox now is not told.
-func (s *Snapshot) Notified(mailbox mail.AccountID) []Notified {
-	var all []Notified
+// its delegates who want it and named one. Who may not open the mailbox now is not told. The answer is shared and read-only: it is asked
+// for every message, within the transaction that delivers it.
+func (s *Snapshot) Notified(mailbox mail.AccountID) []Notified { return s.notified[mailbox] }
+
+// Announced answers the mailboxes that somebody is notified of, in order of address.
+func (s *Snapshot) Announced() []*Account {
+	var all []*Account
+	for _, a := range s.accounts {
+		if a.ID != "" && len(s.notified[a.ID]) > 0 {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// noteNotified finds out, once for the snapshot, who is notified of what.
+func (s *Snapshot) noteNotified() {
+	s.notified = make(map[mail.AccountID][]Notified)
 	for _, person := range s.accounts {
 		if person.Notify == "" || person.ID == "" || !person.Kind.Nominative() {
 			continue
 		}
-		access, ok := s.Open(person.ID, mailbox)
-		if ok && (access.Notify || access.Own) {
-			all = append(all, Notified{Person: person, At: person.Notify})
+		for _, access := range s.Mailboxes(person.ID) {
+			if access.Notify || access.Own {
+				id := access.Mailbox.ID
+				s.notified[id] = append(s.notified[id], Notified{Person: person, At: person.Notify})
+			}
 		}
 	}
-	return all
 }

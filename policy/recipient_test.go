@@ -90,6 +90,13 @@ func TestNotified(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", mailbox, diff)
 		}
 	}
+	var announced []mail.Address
+	for _, a := range s.Announced() {
+		announced = append(announced, a.Address)
+	}
+	if diff := cmp.Diff([]mail.Address{claire, noemie, sec}, announced); diff != "" {
+		t.Errorf("announced (-want +got):\n%s", diff)
+	}
 	left := changed(t, func(r *policy.Roster) { account(t, r, noemie).State = policy.Suspended })
 	if got := told(left, sec); got != nil {
 		t.Errorf("told though suspended: %v", got)

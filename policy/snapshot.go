@@ -17,6 +17,7 @@ type Snapshot struct {
 	accounts  []*Account      // in order of address
 	domains   map[string]bool // those of all addresses
 	lapsed    []Choice
+	notified  map[mail.AccountID][]Notified // by mailbox
 }
 
 // grant is a delegation between two accounts that have ids, personal choices laid over it.
@@ -74,6 +75,7 @@ func NewSnapshot(r *Roster, identities []Identity, choices []Choice) *Snapshot {
 		})
 	}
 	s.applyChoices(choices)
+	s.noteNotified()
 	return s
 }
 
