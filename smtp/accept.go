@@ -269,6 +269,9 @@ func sentID(d queue.Delivery, it queue.Item) (sent.ID, bool) {
 
 func seen() mailbox.FlagSet { return mailbox.FlagSet{System: mailbox.Seen} }
 
+// quietArg marks a delivery that waits, and that nobody is to be notified of.
+const quietArg = "quiet"
+
 // recipientTx delivers to one recipient of our own store, or has the queue do what cannot be done here and now. One whose two addresses
 // were named gets the message once.
 func (s *Acceptor) recipientTx(tx store.Writer, a *accepted, r recipient, at places, id body.ID, delivered map[mail.AccountID]bool) (queue.Item, error) {
@@ -277,6 +280,9 @@ func (s *Acceptor) recipientTx(tx store.Writer, a *accepted, r recipient, at pla
 		return item, nil
 	}
 	item.Route, item.Account = queue.Deliver, r.local.ID
+	if a.quiet {
+		item.Arg = quietArg
+	}
 	if delivered[r.local.ID] {
 		item.State, item.Reply = queue.Delivered, "250 2.1.5 One mailbox, one copy"
 		return item, nil

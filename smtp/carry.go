@@ -74,7 +74,7 @@ func (c inboxCarrier) Carry(ctx context.Context, d queue.Delivery) []queue.Outco
 			}
 			done.Commit = func(tx store.Writer) error {
 				_, err := box.DeliverBodyTx(tx, mailbox.Inbox, d.Message.Body, d.Message.Size, mailbox.FlagSet{}, d.Message.Accepted)
-				if err == nil && c.s.opt.Notices != nil && d.Message.Origin != queue.Report {
+				if err == nil && c.s.opt.Notices != nil && d.Message.Origin != queue.Report && it.Arg != quietArg {
 					err = c.s.opt.Notices.ReceivedTx(tx, account.ID)
 				}
 				return err
