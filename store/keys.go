@@ -9,6 +9,7 @@ const (
 	PrefixSent         = "e/"
 	PrefixIdentity     = "i/"
 	PrefixMailbox      = "m/"
+	PrefixNotice       = "n/"
 	PrefixPassword     = "p/"
 	PrefixQueue        = "q/"
 	PrefixSubscription = "s/"
@@ -18,7 +19,7 @@ const (
 // Table is one table of the key space.
 type Table struct {
 	Prefix string
-	Folder string // whose package owns the prefix; under store, but for smtp/queue
+	Folder string // whose package owns the prefix; under store, but for those of smtp
 	Holds  string
 }
 
@@ -31,6 +32,7 @@ func Tables() []Table {
 		{PrefixSent, "sent", "messages sent lately, to recognise the client's own copy"},
 		{PrefixIdentity, "identity", "addresses and the account ids given to them"},
 		{PrefixMailbox, "mailbox", "folders, messages, flags, counters"},
+		{PrefixNotice, "../smtp/notice", "who is to be told of what mailboxes received, and how far those on servers were looked at"},
 		{PrefixPassword, "setting", "password hashes"},
 		{PrefixQueue, "../smtp/queue", "messages on their way, their recipients, what was accepted a moment ago"},
 		{PrefixSubscription, "subscription", "folders a person subscribed to or unsubscribed from"},

@@ -20,7 +20,7 @@ func TestTables(t *testing.T) {
 	var b strings.Builder
 	tables := store.Tables()
 	for i, table := range tables {
-		fmt.Fprintf(&b, "%s %-14s%s\n", table.Prefix, table.Folder, table.Holds)
+		fmt.Fprintf(&b, "%s %-14s %s\n", table.Prefix, table.Folder, table.Holds)
 		if i > 0 && (tables[i-1].Prefix >= table.Prefix || strings.HasPrefix(table.Prefix, tables[i-1].Prefix)) {
 			t.Errorf("prefixes %q and %q are not in order, or one begins the other", tables[i-1].Prefix, table.Prefix)
 		}
