@@ -280,3 +280,12 @@ func (Table) Owners(_ context.Context, r store.Reader, fn func(what string, id m
 	}
 	return r.Err()
 }
+
+// Watched answers the mailboxes that have been looked at.
+func Watched(r store.Reader) ([]mail.AccountID, error) {
+	var all []mail.AccountID
+	for k := range r.Scan([]byte(tableSeen), store.PrefixEnd([]byte(tableSeen))) {
+		all = append(all, mail.AccountID(strings.TrimPrefix(string(k), tableSeen)))
+	}
+	return all, r.Err()
+}
