@@ -14,6 +14,7 @@ import (
 	"balorg/mail"
 	"balorg/policy"
 	"balorg/policy/auth"
+	"balorg/smtp/notice"
 	"balorg/smtp/trust"
 )
 
@@ -34,6 +35,7 @@ type Config struct {
 	Inbound        InboundConfig         `yaml:"inbound"`
 	Relay          RelayConfig           `yaml:"relay"`
 	TrustSpace     trust.Config          `yaml:"trust_space"`
+	Notifications  NotificationsConfig   `yaml:"notifications"`
 	Audit          AuditConfig           `yaml:"audit"`
 	Limits         LimitsConfig          `yaml:"limits"`
 	Language       configs.Value[string] `yaml:"language"`
@@ -116,6 +118,8 @@ type Loaded struct {
 	// Inputs are the files read, by name, as they were: a reload on change compares them.
 	Inputs []configs.File
 
+	notices *notice.Templates // nil: nobody is notified
+
 	unread bool // balorg.yaml itself could not be read
 }
 
@@ -134,6 +138,8 @@ func Load(path string) (*Loaded, configs.Problems) {
 	problems = append(problems, configs.Decode(files[0].Name, files[0].Data, cfg)...)
 	cfg.applyDefaults()
 	problems = append(problems, cfg.check()...)
+	notices, found := cfg.checkNotifications()
+	problems = append(problems, found...)
 
 	src := policy.Source{Mailstores: cfg.mailstoreNames()}
 	for _, kind := range []struct {
@@ -147,7 +153,7 @@ func Load(path string) (*Loaded, configs.Problems) {
 	}
 	roster, found := policy.Load(src)
 	problems = append(problems, found...)
-	return &Loaded{Config: cfg, Roster: roster, Inputs: slices.Concat(files, src.Accounts, src.Delegations)}, problems.Sorted()
+	return &Loaded{Config: cfg, Roster: roster, notices: notices, Inputs: slices.Concat(files, src.Accounts, src.Delegations)}, problems.Sorted()
 }
 
 // brokenConfig tells whether an error is in balorg.yaml itself.

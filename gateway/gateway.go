@@ -24,12 +24,14 @@ import (
 
 	"balorg/configs"
 	"balorg/gateway/control"
+	"balorg/gateway/watch"
 	"balorg/imapproxy"
 	"balorg/imapproxy/origin"
 	"balorg/policy"
 	"balorg/policy/auth"
 	"balorg/policy/session"
 	"balorg/smtp"
+	"balorg/smtp/notice"
 	"balorg/smtp/trust"
 )
 
@@ -73,6 +75,8 @@ type Gateway struct {
 	acceptor *smtp.Acceptor
 	mail     *smtp.Server
 	trust    *trust.Keeper
+	notices  *notice.Service          // nil: nobody is notified
+	watcher  *watch.Watcher           // likewise
 	servers  map[string]*origin.Store // the mail stores that are servers, by name
 	metrics  gatewayMetrics
 
@@ -278,6 +282,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	workers.Go(func() { g.proxy.FinishTransfers(background) })
 	workers.Go(func() { g.reloadOnSignal(background) })
 	workers.Go(func() { g.trust.Run(background) })
+	if g.notices != nil {
+		workers.Go(func() { g.notices.Run(background) })
+		workers.Go(func() { g.watcher.Run(background) })
+	}
 	workers.Go(func() {
 		if err := g.runQueue(background); err != nil {
 			fault <- err

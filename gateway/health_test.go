@@ -40,7 +40,7 @@ func TestHealth(t *testing.T) {
 
 // TestMetricsAreDocumented: docs/operations.md names every metric there is, and no other.
 func TestMetricsAreDocumented(t *testing.T) {
-	g := gatewaytest.Start(t, map[string]string{"balorg.yaml": gatewaytest.Balorg + "relay: {smarthost: \"127.0.0.1:1\"}\n"}, claire)
+	g := gatewaytest.Start(t, map[string]string{"balorg.yaml": gatewaytest.Balorg + "relay: {smarthost: \"127.0.0.1:1\"}\nnotifications: {from: a@example.org, smarthost: \"127.0.0.1:1\"}\n"}, claire)
 	login(t, g, claire)
 	mine := string(address(claire))
 	if err := submit(t, g, claire, mine, mine, "a@chu-exemple.mssante.fr"); err != nil {

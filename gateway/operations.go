@@ -114,6 +114,9 @@ func (g *Gateway) swap(snap *policy.Snapshot) {
 		g.log.Info("access withdrawn or lessened", slog.Any("person", addressOf(old, loss.Person)), slog.Any("mailbox", addressOf(old, loss.Mailbox)))
 	}
 	g.sessions.Recheck(snap)
+	if g.watcher != nil {
+		g.watcher.Changed()
+	}
 }
 
 func addressOf(snap *policy.Snapshot, id mail.AccountID) mail.Address {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -65,6 +66,9 @@ func (g *Gateway) apply(ctx context.Context, next *Loaded, problems configs.Prob
 	g.cert.current.Store(cert)
 	g.loaded = next
 	g.trust.SetExtra(next.Config.TrustSpace.Extra())
+	if g.notices != nil {
+		g.notices.SetTemplates(next.notices)
+	}
 	g.swap(snap)
 	return nil
 }
@@ -153,7 +157,7 @@ func (l *Loaded) inputs() []configs.File {
 	if l.unread {
 		return readAll(l.inputPaths())
 	}
-	return slices.Concat(l.Inputs, readAll(l.Config.certificatePaths()))
+	return slices.Concat(l.Inputs, readAll(slices.Concat(l.Config.certificatePaths(), l.Config.templatePaths())))
 }
 
 // inputPaths name the files and folders that a configuration is made of: of one that could not be read, itself.
@@ -162,7 +166,7 @@ func (l *Loaded) inputPaths() []string {
 	if l.unread {
 		return []string{cfg.file}
 	}
-	return append([]string{cfg.file, cfg.path(cfg.Accounts), cfg.path(cfg.Delegations)}, cfg.certificatePaths()...)
+	return slices.Concat([]string{cfg.file, cfg.path(cfg.Accounts), cfg.path(cfg.Delegations)}, cfg.certificatePaths(), cfg.templatePaths())
 }
 
 func (c *Config) certificatePaths() []string {
@@ -176,14 +180,19 @@ func (c *Config) certificatePaths() []string {
 func (g *Gateway) watchFolders(watcher *fsnotify.Watcher) {
 	for _, path := range g.inputPaths() {
 		for _, folder := range []string{filepath.Dir(path), path} {
-			if slices.Contains(watcher.WatchList(), folder) {
-				continue
+			if slices.Contains(watcher.WatchList(), folder) || folder == path && missing(path) {
+				continue // its folder tells when it comes
 			}
 			if err := watcher.Add(folder); err != nil {
 				g.log.Warn("a folder is not watched; use balorg reload", slog.Any("folder", folder), slog.Any("error", err))
 			}
 		}
 	}
+}
+
+func missing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 func (g *Gateway) inputPaths() []string {

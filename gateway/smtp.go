@@ -30,6 +30,11 @@ func (g *Gateway) newSMTP(cfg *Config) error {
 		Snapshot: g.snapshot.Load, Trusted: g.trusted, Store: g.st.db, Bodies: g.st.bodies, Boxes: g.st.boxes, Queue: g.st.queue, Sent: g.st.sent,
 		Trace: g.st.trace, Logger: g.log, Home: g.home,
 	}
+	notify, err := g.newNotices(g.loaded)
+	if err != nil {
+		return err
+	}
+	opt.Notices = g.noted()
 	if err := g.newTrust(cfg); err != nil {
 		return err
 	}
@@ -39,7 +44,7 @@ func (g *Gateway) newSMTP(cfg *Config) error {
 		return err
 	}
 	carriers := g.acceptor.Carriers()
-	carriers[queue.Relay] = g.acceptor.Relay(hop)
+	carriers[queue.Relay], carriers[queue.Notify] = g.acceptor.Relay(hop), notify
 	reporter, err := g.acceptor.Reporter()
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -159,6 +160,12 @@ func (c *Config) smtpFrozen(next *Config) string {
 	if x, y := c.TrustSpace, next.TrustSpace; x.File.V != y.File.V || x.URL.V != y.URL.V || x.CA.V != y.CA.V || x.Refresh != y.Refresh || x.ShrinkShare != y.ShrinkShare {
 		return "trust_space" // but for extra_domains
 	}
+	if values(c.Relay) != values(next.Relay) {
+		return "relay"
+	}
+	if values(c.Notifications) != values(next.Notifications) {
+		return "notifications" // but for what the templates say
+	}
 	a, b := c.Inbound, next.Inbound
 	same := slices.EqualFunc(a.Networks, b.Networks, func(x, y configs.Value[Network]) bool { return x.V == y.V }) && a.ClientCA.V == b.ClientCA.V
 	a.Networks, b.Networks, a.ClientCA, b.ClientCA = nil, nil, configs.Value[string]{}, configs.Value[string]{}
@@ -166,6 +173,27 @@ func (c *Config) smtpFrozen(next *Config) string {
 		return "inbound"
 	}
 	return ""
+}
+
+// values is a section as text, without the places where its keys stand: those move when other lines do.
+func values(section any) string {
+	v := reflect.New(reflect.TypeOf(section)).Elem()
+	v.Set(reflect.ValueOf(section))
+	withoutPlaces(v)
+	return fmt.Sprintf("%+v", v)
+}
+
+func withoutPlaces(v reflect.Value) {
+	if v.Kind() != reflect.Struct {
+		return
+	}
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Type() == reflect.TypeFor[configs.Pos]() {
+			f.SetZero()
+		} else {
+			withoutPlaces(f)
+		}
+	}
 }
 
 // inboundTLS is the TLS of inbound mail: whoever shows a certificate shows one that is verified.

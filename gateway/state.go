@@ -13,6 +13,7 @@ import (
 	"balorg/mail"
 	"balorg/policy"
 	"balorg/policy/auth"
+	"balorg/smtp/notice"
 	"balorg/smtp/queue"
 	"balorg/store"
 	"balorg/store/audit"
@@ -339,7 +340,7 @@ func (st *state) removeExpired(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// forget removes the settings, subscriptions, what was sent lately and the identity of an account, in as many transactions as they need.
+// forget removes the settings, subscriptions, what was sent lately or is to be told of and the identity of an account, in as many transactions as they need.
 func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 	for more := true; more; {
 		err := st.db.Reclaim(ctx, func(tx store.Writer) (err error) {
@@ -347,6 +348,9 @@ func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 				return err
 			}
 			if more, err = sent.Forget(tx, id); err != nil || more {
+				return err
+			}
+			if more, err = notice.Forget(tx, id); err != nil || more {
 				return err
 			}
 			if err := setting.Forget(tx, id); err != nil {
@@ -365,5 +369,5 @@ func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 func (st *state) check(ctx context.Context) ([]string, error) {
 	return store.Check(ctx, st.db,
 		body.Checker{Bodies: st.bodies, Referrers: []body.Referrer{st.boxes, st.queue}, Contents: true}, st.boxes, st.queue, st.trace.Checker(),
-		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.subscriptions, st.sent}}, st.settings.Table, st.subscriptions, st.transfers, st.sent)
+		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.subscriptions, st.sent, notice.Table{}}}, st.settings.Table, st.subscriptions, st.transfers, st.sent, notice.Table{})
 }
