@@ -48,9 +48,9 @@ bench:
 	$(PEERS) bench
 	$(GO) run ./bench $(ARGS)
 
-# A longer look for crashes: 100 rounds of SIGKILL during parallel APPENDs.
+# A longer look for crashes: 100 rounds of SIGKILL during parallel APPENDs, and as many during parallel submissions.
 crash:
-	$(GO) test -count=1 -timeout 60m -run TestKill ./e2e -kill-rounds 100
+	$(GO) test -v -count=1 -timeout 60m -run TestKill ./e2e -kill-rounds 100
 
 # A longer look for input that breaks the grammar or a session: each target for a minute.
 fuzz:

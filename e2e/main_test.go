@@ -17,7 +17,7 @@ import (
 
 // Flags of this package's tests.
 var (
-	killRounds = flag.Int("kill-rounds", 3, "how often TestKill kills the daemon")
+	killRounds = flag.Int("kill-rounds", 3, "how often TestKill and TestKillSubmission kill the daemon")
 	crowdSeed  = flag.Uint64("crowd-seed", 1, "what the commands of TestCrowd follow from")
 	raceDaemon = flag.Bool("race-daemon", false, "build the daemon with the race detector")
 )

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"balorg/e2e/exchange"
 )
 
 // free answers what an unprivileged process can still write below a folder.
@@ -31,6 +33,9 @@ func TestSpaceGuard(t *testing.T) {
 	d.serve()
 	c := login(t, d, claire)
 	fullDisk(t, c)
+	if err := refusedFull(submit(t, d, noemie, secretariat)); err != nil {
+		t.Error(err)
+	}
 	d.stop()
 	d.edit("balorg.yaml", fmt.Sprintf("min_free: %dMB", minFreeNow(t, d)), minFree)
 	d.serve()
@@ -149,6 +154,66 @@ func TestDiskFull(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// refusedFull tells unless a message is refused as by a full disk, and the session goes on.
+func refusedFull(s *exchange.Submitter) error {
+	for _, size := range []int{900, 300_000} {
+		if err := s.Envelope(address(claire), remote); err != nil {
+			return err
+		}
+		if text, err := s.Do(250, letter("full@test", size)+".\r\n"); !exchange.Refused(err, 452, "4.3.1") {
+			return fmt.Errorf("a message of %d octets on a full disk: %q, %w", size, text, err)
+		}
+	}
+	_, err := s.Do(250, "NOOP\r\n")
+	return err
+}
+
+// TestSubmissionDiskFull fills a real disk with what is submitted: what was answered 250 goes out all the same, the next message is
+// refused for now, and is taken when there is room again.
+func TestSubmissionDiskFull(t *testing.T) {
+	dir := tmpfs(t, "700m")
+	if dir == "" {
+		return
+	}
+	d := startDemoIn(t, dir)
+	sink := startSink(t)
+	d.relayTo(sink.Address())
+	ballast := filepath.Join(dir, "ballast")
+	fill(t, ballast, free(t, dir)-240<<20)
+	c := submit(t, d, noemie, secretariat)
+	answered := 0
+	for _, size := range []int{1_000_000, 900} {
+		for {
+			_, err := c.Send(letter(fmt.Sprintf("fill-%d@test", answered), size), address(claire), remote)
+			if err != nil {
+				if !exchange.Refused(err, 452, "4.3.1") {
+					t.Fatalf("the first refusal of %d octets: %v", size, err)
+				}
+				break
+			}
+			if answered++; answered > 5000 {
+				t.Fatal("the disk is never full")
+			}
+		}
+	}
+	if err := refusedFull(c); err != nil {
+		t.Error(err)
+	}
+	d.drained()
+	t.Logf("%d messages until the disk was full, %d MB left", answered, free(t, dir)>>20)
+	if got := sink.Taken(); len(got) != answered {
+		t.Errorf("%d messages left, of %d that were answered 250", len(got), answered)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	d.eventually(newsTimeout, "a message that is taken again", func() error {
+		_, err := c.Send(letter("again@test", 900), address(claire), remote)
+		return err
+	})
+	d.drained()
 }
 
 // fill writes a file of a size; a sparse one would take no room.

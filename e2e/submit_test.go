@@ -1,0 +1,69 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"fmt"
+	"os"
+	"regexp"
+	"testing"
+
+	"balorg/e2e/exchange"
+)
+
+// remote is a recipient whom the demo's trust space holds, at another operator.
+const remote = "dr.martin@chu-exemple.mssante.fr"
+
+// sentFolder is the demo's folder Envoyés, as IMAP writes it.
+const sentFolder = "Envoy&AOk-s"
+
+// submit connects over TLS as a person who sends as the mailbox from.
+func submit(t *testing.T, d *daemon, person, from string) *exchange.Submitter {
+	t.Helper()
+	conn, err := tls.Dial("tcp", d.listeners.Submissions[0], d.tls())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() }) // the test is over
+	s, err := exchange.Submit(conn, address(person), password(person), address(from))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// letter is a message from the secretariat to another operator.
+func letter(id string, octets int) string {
+	return exchange.Letter(id, address(secretariat), remote, octets)
+}
+
+// startSink starts a next hop.
+func startSink(t *testing.T) *exchange.Sink {
+	t.Helper()
+	s, err := exchange.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// relayTo restarts the demo with another next hop, to which mail goes in the clear, and lets everybody send as much as they like.
+func (d *daemon) relayTo(address string) {
+	d.t.Helper()
+	d.stop()
+	content, err := os.ReadFile(d.config())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	former := smarthostSection.FindString(string(content))
+	d.edit("balorg.yaml", former, fmt.Sprintf("  smarthost: %q\n  insecure_no_tls: true\n", address))
+	d.edit("balorg.yaml", "language: fr", "submission: {messages_per_hour: 10000000, recipients_per_hour: 10000000}\nlanguage: fr")
+	d.serve()
+}
+
+// smarthostSection is what the demo's configuration says of its next hop.
+var smarthostSection = regexp.MustCompile(`  smarthost: .*\n  security: .*\n  ca: .*\n`)
