@@ -87,7 +87,7 @@ func submitUntilCut(t *testing.T, c *exchange.Submitter, prefix string, s *submi
 		if i%4 == 3 {
 			size = largeBody
 		}
-		content := letter(id, size)
+		content := numbered(id, size)
 		s.mu.Lock()
 		s.sent[id] = content
 		s.mu.Unlock()
@@ -251,7 +251,7 @@ func TestLostAnswer(t *testing.T) {
 	began := time.Now()
 	for n := range 20 {
 		id := fmt.Sprintf("lost-%d@test", n)
-		s.sent[id] = letter(id, []int{smallBody, largeBody}[n%2])
+		s.sent[id] = numbered(id, []int{smallBody, largeBody}[n%2])
 		c, next := submit(t, d, noemie, secretariat), submit(t, d, noemie, secretariat)
 		if err := c.Envelope(address(claire), remote); err != nil {
 			t.Fatal(err)
@@ -285,7 +285,7 @@ func TestLostAnswer(t *testing.T) {
 
 	// Another message is another one, whatever its id says.
 	other := submit(t, d, noemie, secretariat)
-	if queued, err := other.Send(letter("lost-0@test", smallBody+500), address(claire), remote); err != nil || queued == s.answered["lost-0@test"] {
+	if queued, err := other.Send(numbered("lost-0@test", smallBody+500), address(claire), remote); err != nil || queued == s.answered["lost-0@test"] {
 		t.Errorf("another text under the same id: %q, %v", queued, err)
 	}
 }

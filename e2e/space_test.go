@@ -162,7 +162,7 @@ func refusedFull(s *exchange.Submitter) error {
 		if err := s.Envelope(address(claire), remote); err != nil {
 			return err
 		}
-		if text, err := s.Do(250, letter("full@test", size)+".\r\n"); !exchange.Refused(err, 452, "4.3.1") {
+		if text, err := s.Do(250, numbered("full@test", size)+".\r\n"); !exchange.Refused(err, 452, "4.3.1") {
 			return fmt.Errorf("a message of %d octets on a full disk: %q, %w", size, text, err)
 		}
 	}
@@ -186,7 +186,7 @@ func TestSubmissionDiskFull(t *testing.T) {
 	answered := 0
 	for _, size := range []int{1_000_000, 900} {
 		for {
-			_, err := c.Send(letter(fmt.Sprintf("fill-%d@test", answered), size), address(claire), remote)
+			_, err := c.Send(numbered(fmt.Sprintf("fill-%d@test", answered), size), address(claire), remote)
 			if err != nil {
 				if !exchange.Refused(err, 452, "4.3.1") {
 					t.Fatalf("the first refusal of %d octets: %v", size, err)
@@ -210,7 +210,7 @@ func TestSubmissionDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.eventually(newsTimeout, "a message that is taken again", func() error {
-		_, err := c.Send(letter("again@test", 900), address(claire), remote)
+		_, err := c.Send(numbered("again@test", 900), address(claire), remote)
 		return err
 	})
 	d.drained()

@@ -13,9 +13,6 @@ import (
 // remote is a recipient whom the demo's trust space holds, at another operator.
 const remote = "dr.martin@chu-exemple.mssante.fr"
 
-// sentFolder is the demo's folder Envoyés, as IMAP writes it.
-const sentFolder = "Envoy&AOk-s"
-
 // submit connects over TLS as a person who sends as the mailbox from.
 func submit(t *testing.T, d *daemon, person, from string) *exchange.Submitter {
 	t.Helper()
@@ -31,8 +28,8 @@ func submit(t *testing.T, d *daemon, person, from string) *exchange.Submitter {
 	return s
 }
 
-// letter is a message from the secretariat to another operator.
-func letter(id string, octets int) string {
+// numbered is a message from the secretariat to another operator.
+func numbered(id string, octets int) string {
 	return exchange.Letter(id, address(secretariat), remote, octets)
 }
 
@@ -61,9 +58,13 @@ func (d *daemon) relayTo(address string) {
 	}
 	former := smarthostSection.FindString(string(content))
 	d.edit("balorg.yaml", former, fmt.Sprintf("  smarthost: %q\n  insecure_no_tls: true\n", address))
+	d.edit("balorg.yaml", notificationsSection.FindString(string(content)), "") // nobody is told: the demo's own sink is not there
 	d.edit("balorg.yaml", "language: fr", "submission: {messages_per_hour: 10000000, recipients_per_hour: 10000000}\nlanguage: fr")
 	d.serve()
 }
 
-// smarthostSection is what the demo's configuration says of its next hop.
-var smarthostSection = regexp.MustCompile(`  smarthost: .*\n  security: .*\n  ca: .*\n`)
+// What the demo's configuration says of its next hops.
+var (
+	smarthostSection     = regexp.MustCompile(`  smarthost: .*\n  security: .*\n  ca: .*\n`)
+	notificationsSection = regexp.MustCompile(`notifications:\n(  .*\n)+`)
+)
