@@ -22,8 +22,25 @@ const settle = 250 * time.Millisecond
 // ErrUnsafe wraps why a reload waits for `balorg reload --force`.
 var ErrUnsafe = errors.New("this reload needs --force")
 
-// Reload reads the configuration again and puts it into effect, whole or not at all. Warnings are answered with a nil error.
+// trustTimeout is how long a reload waits for the whitelist.
+const trustTimeout = 30 * time.Second
+
+// Reload reads the configuration again and puts it into effect, whole or not at all, and takes the whitelist anew. Warnings are answered with
+// a nil error; a whitelist that cannot be taken is one, since the last good one holds.
 func (g *Gateway) Reload(ctx context.Context, force bool) (configs.Problems, error) {
+	problems, err := g.reload(ctx, force)
+	if err != nil {
+		return problems, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, trustTimeout)
+	defer cancel()
+	if err := g.trust.Refresh(ctx, force); err != nil {
+		problems.Warn(configs.Pos{File: g.path}, "balorg reload --force takes a list that has shrunk", "trust_space: %v", err)
+	}
+	return problems, nil
+}
+
+func (g *Gateway) reload(ctx context.Context, force bool) (configs.Problems, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	next, problems := Load(g.path)

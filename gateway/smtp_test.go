@@ -71,3 +71,53 @@ func TestSubmission(t *testing.T) {
 		t.Errorf("the trace: %+v", all)
 	}
 }
+
+// whitelist is a list of domains as it is published, each with an operator.
+func whitelist(domains ...string) string {
+	var b strings.Builder
+	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?><ListeBlancheMSSante xmlns="https://listeblanche.mssante.fr/schema"><DateDeGeneration>2026-11-24T06:00:00</DateDeGeneration><ListeDomaines>`)
+	for _, d := range domains {
+		fmt.Fprintf(&b, "<Domaine><Nom>%s</Nom><Description>x</Description><DNCertificatOperateur>CN=%[1]s,O=x,C=FR</DNCertificatOperateur></Domaine>", d)
+	}
+	return b.String() + "</ListeDomaines></ListeBlancheMSSante>"
+}
+
+// TestWhitelist reaches the domains of the list, takes a longer one at a reload, and one that has lost half of its domains by force only.
+func TestWhitelist(t *testing.T) {
+	list := whitelist("a.mssante.fr", "b.mssante.fr")
+	g := gatewaytest.Start(t, map[string]string{
+		"balorg.yaml": gatewaytest.Balorg + "relay: {smarthost: \"127.0.0.1:1\"}\n", "liste.xml": list,
+	}, noemie)
+	g.Edit("balorg.yaml", "trust_space: {extra_domains: [chu-exemple.mssante.fr]}", "trust_space: {file: liste.xml}")
+	if _, err := g.Reload(t.Context(), false); err == nil || !strings.Contains(err.Error(), "trust_space has changed") {
+		t.Errorf("another list at a reload: %v", err)
+	}
+	g.Stop()
+	g = gatewaytest.Run(t, g.Dir)
+	g.SetPassword(address(noemie), gatewaytest.Password(noemie))
+	reaches := func(domain string) bool {
+		return submit(t, g, noemie, string(address(secretariat)), "x@"+domain) == nil
+	}
+	if !reaches("a.mssante.fr") || reaches("c.mssante.fr") || reaches("x.a.mssante.fr") {
+		t.Error("the trust space is not the list")
+	}
+	for _, step := range []struct {
+		list        []string
+		force       bool
+		warned      bool
+		in, outside string
+	}{
+		{[]string{"a.mssante.fr", "b.mssante.fr", "c.mssante.fr"}, false, false, "c.mssante.fr", "d.mssante.fr"},
+		{[]string{"d.mssante.fr"}, false, true, "c.mssante.fr", "d.mssante.fr"},
+		{[]string{"d.mssante.fr"}, true, false, "d.mssante.fr", "c.mssante.fr"},
+	} {
+		g.Write("liste.xml", whitelist(step.list...))
+		problems, err := g.Gateway.Reload(t.Context(), step.force)
+		if warned := strings.Contains(fmt.Sprint(problems), "trust_space"); err != nil || warned != step.warned {
+			t.Errorf("%v: %v, %v", step.list, problems, err)
+		}
+		if !reaches(step.in) || reaches(step.outside) {
+			t.Errorf("after %v: the trust space is another", step.list)
+		}
+	}
+}
