@@ -83,8 +83,11 @@ func New(opt Options) *Watcher {
 		v   *time.Duration
 		def time.Duration
 	}{
-		{&opt.PollEvery, defaultPoll}, {&opt.IdleFor, defaultIdle}, {&opt.StepTime, defaultStep},
-		{&opt.FirstRest, defaultFirstRest}, {&opt.MaxRest, defaultMaxRest},
+		{&opt.PollEvery, defaultPoll},
+		{&opt.IdleFor, defaultIdle},
+		{&opt.StepTime, defaultStep},
+		{&opt.FirstRest, defaultFirstRest},
+		{&opt.MaxRest, defaultMaxRest},
 	} {
 		if *d.v == 0 {
 			*d.v = d.def
@@ -228,14 +231,14 @@ func (w *Watcher) watch(ctx context.Context, account *policy.Account) {
 	st := &status{modes: w.modes}
 	st.set(modeDown)
 	defer st.set("")
-	rest := w.opt.FirstRest
+	rest, told := w.opt.FirstRest, false
 	pause(ctx, rand.N(rest)) // not all at once
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := w.visit(ctx, account, st)
 		if err == nil {
 			st.set(modePoll)
-			rest = w.opt.FirstRest
+			rest, told = w.opt.FirstRest, false
 			pause(ctx, jitter(w.opt.PollEvery))
 			continue
 		}
@@ -243,7 +246,8 @@ func (w *Watcher) watch(ctx context.Context, account *policy.Account) {
 			return
 		}
 		w.failures.Inc()
-		if st.now != modeDown {
+		if told = told && st.now == modeDown; !told { // once for each time that it goes down
+			told = true
 			w.log.WarnContext(ctx, "a mailbox cannot be watched for notifications; it is tried again", slog.Any("mailbox", account.Address), slog.Any("error", err))
 		}
 		if time.Since(began) > rest { // it held for a while

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,12 +49,12 @@ type fakeServer struct {
 
 type fakeSession struct {
 	conn   net.Conn
-	mu     sync.Mutex // of writes
-	idling string     // the tag of IDLE
+	idling string // the tag of IDLE
 	known  int
 }
 
 func newServer(t *testing.T) *fakeServer {
+	t.Helper()
 	return &fakeServer{t: t, idle: true, validity: 7, next: 1, sessions: make(map[*fakeSession]bool)}
 }
 
@@ -79,7 +81,7 @@ func pipe() (ours, theirs net.Conn, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer l.Close() //nolint:errcheck // one connection is all
+	defer l.Close()
 	if ours, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		return nil, nil, err
 	}
@@ -89,7 +91,7 @@ func pipe() (ours, theirs net.Conn, err error) {
 
 func (s *fakeServer) serve(session *fakeSession) {
 	defer func() {
-		session.conn.Close() //nolint:errcheck // it ends
+		session.conn.Close()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.sessions, session)
@@ -178,7 +180,7 @@ func (s *fakeServer) answer(session *fakeSession, tag, command string) string {
 }
 
 func within(set string, uid uint32) bool {
-	for _, r := range strings.Split(set, ",") {
+	for r := range strings.SplitSeq(set, ",") {
 		from, to, ranged := strings.Cut(r, ":")
 		a, _ := strconv.Atoi(from)
 		b, _ := strconv.Atoi(to)
@@ -214,7 +216,7 @@ func (s *fakeServer) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for session := range s.sessions {
-		session.conn.Close() //nolint:errcheck // that is the point
+		session.conn.Close()
 	}
 }
 
@@ -235,6 +237,14 @@ func (s *fakeServer) idlers() (n int) {
 	return n
 }
 
+// lines counts what is logged.
+type lines struct{ n atomic.Int64 }
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.n.Add(1)
+	return len(p), nil
+}
+
 // fixture is a watcher on a scripted server.
 type fixture struct {
 	*fakeServer
@@ -242,6 +252,7 @@ type fixture struct {
 	st   *store.DB
 	reg  *prometheus.Registry
 	w    *Watcher
+	log  *lines
 	stop func()
 
 	mu     sync.Mutex
@@ -280,10 +291,11 @@ func (f *fixture) AddTx(tx store.Writer, mailbox mail.AccountID, n int) error {
 
 func (f *fixture) run(change func(*Options)) {
 	f.t.Helper()
-	f.reg = prometheus.NewRegistry()
+	f.reg, f.log = prometheus.NewRegistry(), &lines{}
 	opt := Options{
 		Wanted: func() []*policy.Account { f.mu.Lock(); defer f.mu.Unlock(); return slices.Clone(f.wanted) },
 		Open:   f.open, Notes: f, Store: f.st, PollEvery: 20 * time.Millisecond, FirstRest: 2 * time.Millisecond, MaxRest: 20 * time.Millisecond, Metrics: f.reg,
+		Logger: slog.New(slog.NewTextHandler(f.log, nil)),
 	}
 	if change != nil {
 		change(&opt)
@@ -382,7 +394,7 @@ func TestIdle(t *testing.T) {
 // TestPoll: a server without IDLE is asked now and then.
 func TestPoll(t *testing.T) {
 	f := newFixture(t, "a")
-	f.fakeServer.idle = false
+	f.set(func() { f.idle = false })
 	f.run(nil)
 	f.until("the first look", func() bool { return f.seen("a").UIDNext == 1 })
 	f.deliver(person, person)
@@ -418,7 +430,10 @@ func TestReconnect(t *testing.T) {
 	f.until("IDLE", func() bool { return f.idlers() == 1 })
 	f.set(func() { f.down = true })
 	f.cut()
-	f.until("failures", func() bool { return f.metric("balorg_gateway_watch_failures_total", "") >= 2 })
+	f.until("failures", func() bool { return f.metric("balorg_gateway_watch_failures_total", "") >= 4 })
+	if n := f.log.n.Load(); n != 1 {
+		t.Errorf("%d lines in the log", n)
+	}
 	f.deliver(person, person)
 	f.set(func() { f.down = false })
 	f.looked("a", 3, 2)
