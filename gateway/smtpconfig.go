@@ -187,8 +187,8 @@ func withoutPlaces(v reflect.Value) {
 	if v.Kind() != reflect.Struct {
 		return
 	}
-	for i := range v.NumField() {
-		if f := v.Field(i); f.Type() == reflect.TypeFor[configs.Pos]() {
+	for _, f := range v.Fields() {
+		if f.Type() == reflect.TypeFor[configs.Pos]() {
 			f.SetZero()
 		} else {
 			withoutPlaces(f)

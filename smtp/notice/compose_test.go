@@ -20,6 +20,7 @@ import (
 )
 
 func writer(t *testing.T, templates *Templates) *Service {
+	t.Helper()
 	return New(Options{
 		From: From{"Messagerie MSSanté de la clinique", "notifications@clinique.example"}, Link: "https://mail.clinique.example/", Language: "fr",
 		Templates: templates, Store: storetest.New(t),

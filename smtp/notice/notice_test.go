@@ -55,7 +55,7 @@ func (h *fakeHop) Send(ctx context.Context, d queue.Delivery) []queue.Outcome {
 	if err != nil {
 		panic(err)
 	}
-	defer r.Close() //nolint:errcheck // it was only read
+	defer r.Close()
 	octets, err := io.ReadAll(r)
 	if err != nil {
 		panic(err)
@@ -430,7 +430,7 @@ func TestOut(t *testing.T) {
 	retry := func() {
 		f.t.Helper()
 		if err := f.queue.List(t.Context(), false, func(e queue.Entry) bool {
-			f.queue.Retry(t.Context(), e.ID) //nolint:errcheck // one under way is not tried again
+			f.queue.Retry(t.Context(), e.ID) // one under way is not tried again
 			return true
 		}); err != nil {
 			t.Fatal(err)
@@ -500,7 +500,7 @@ func TestOnlyNotices(t *testing.T) {
 // TestRun queues on its own what is received, and what is due later.
 func TestRun(t *testing.T) {
 	f := newFixture(t)
-	f.Service.now, f.opt.Every = time.Now, 50*time.Millisecond
+	f.now, f.opt.Every = time.Now, 50*time.Millisecond
 	f.mu.Lock()
 	f.time = time.Now().Add(time.Minute) // the queue is not to find that its messages are from the future
 	f.mu.Unlock()

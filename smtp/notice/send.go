@@ -118,8 +118,7 @@ func (s *Service) tell(ctx context.Context, row pending) error {
 		return s.postpone(ctx, row.pair)
 	}
 	err := s.queue(ctx, row, box, who)
-	var text *textError
-	if errors.As(err, &text) {
+	if _, ok := errors.AsType[*textError](err); ok {
 		s.log.ErrorContext(ctx, "a notification cannot be written; look at notifications.templates", slog.Any("error", err))
 		return s.postpone(ctx, row.pair)
 	}
