@@ -45,12 +45,7 @@ type server struct {
 // listen opens the service's addresses; all or none.
 func (s *server) listen(addresses []string) error {
 	for _, address := range addresses {
-		network := "tcp"
-		if path, ok := strings.CutPrefix(address, unixPrefix); ok {
-			network, address = "unix", path
-			os.Remove(path) //nolint:errcheck // one that a crash left; what cannot be removed cannot be listened on
-		}
-		l, err := net.Listen(network, address)
+		l, err := listenOn(address)
 		if err != nil {
 			s.closeListeners()
 			return fmt.Errorf("listening for %s: %w", s.name, err)
@@ -58,6 +53,29 @@ func (s *server) listen(addresses []string) error {
 		s.listeners = append(s.listeners, l)
 	}
 	return nil
+}
+
+// socketMode lets every user of the machine connect to a socket, as to loopback: mail servers deliver as users of their own. Whom to keep away
+// is for the mode of its folder to say.
+const socketMode = 0o666
+
+func listenOn(address string) (net.Listener, error) {
+	path, ok := strings.CutPrefix(address, unixPrefix)
+	if !ok {
+		return net.Listen("tcp", address)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
+		os.Remove(path) //nolint:errcheck // one that a crash left; what cannot be removed cannot be listened on
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		l.Close() //nolint:errcheck // nobody has connected
+		return nil, fmt.Errorf("opening the socket to all: %w", err)
+	}
+	return l, nil
 }
 
 func (s *server) addresses() []string {

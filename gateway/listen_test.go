@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -273,5 +275,35 @@ func TestListenAllOrNone(t *testing.T) {
 	defer s.closeListeners()
 	if got := s.addresses(); len(got) != 2 || got[0] == got[1] {
 		t.Errorf("listening on %q", got)
+	}
+}
+
+// TestListenSocket: a socket is open to other users, takes the place of one that a crash left, and of nothing else.
+func TestListenSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lmtp.sock")
+	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.SetUnlinkOnClose(false)
+	left.Close()
+	s := &server{name: "lmtp"}
+	if err := s.listen([]string{"unix:" + path}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o666 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	s.closeListeners()
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = &server{name: "lmtp"}
+	if err := s.listen([]string{"unix:" + path}); err == nil {
+		t.Error("listening in the place of a file")
+		s.closeListeners()
+	}
+	if content, err := os.ReadFile(path); err != nil || string(content) != "precious" {
+		t.Errorf("the file: %q, %v", content, err)
 	}
 }
