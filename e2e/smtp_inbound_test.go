@@ -54,7 +54,7 @@ func TestPostfixSender(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			subject := fmt.Sprintf("entrant-%d-@chu", i)
-			sent := letter(tt.header, subject, "X-MSS-INS: 1.2.3", "x-odd:  two  spaces\t", "Disposition-Notification-To: "+dr)
+			sent := composed(tt.header, subject, "X-MSS-INS: 1.2.3", "x-odd:  two  spaces\t", "Disposition-Notification-To: "+dr)
 			if got := p.outcome(d, out.submit(tt.from, []string{tt.to}, stuffed(sent))); !strings.Contains(got, tt.want) {
 				t.Errorf("%q, want %q", got, tt.want)
 			}

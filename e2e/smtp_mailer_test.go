@@ -22,7 +22,6 @@ const (
 	mssanteDomain   = "sapins.mssante.fr"
 	outside         = "accueil@chu-exemple.mssante.fr" // of the trust space
 	secretariatName = "From: =?utf-8?q?Secr=C3=A9tariat_-_Clinique_des_Sapins?=\r\n <secretariat@sapins.mssante.fr>\r\n"
-	sentFolder      = "Envoy&AOk-s" // Envoyés, as IMAP writes it
 )
 
 // mssante is an account's MSSanté address.
@@ -158,8 +157,8 @@ func queued(t *testing.T, reply string) string {
 	return id
 }
 
-// letter is a message as a person's mail program writes it: with their name, as it knows it.
-func letter(from, id string, fields ...string) string {
+// composed is a message as a person's mail program writes it: with their name, as it knows it.
+func composed(from, id string, fields ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Message-ID: <%s>\r\nDate: Mon, 16 Nov 2026 10:00:00 +0100\r\nFrom: Noémie Martin <%s>\r\nTo: %s\r\nSubject: %s\r\n", id, from, outside, id)
 	for _, f := range fields {

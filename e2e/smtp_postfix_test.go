@@ -339,7 +339,7 @@ func TestPostfixSmarthost(t *testing.T) {
 	m := submitter(t, d, noemie, "")
 
 	t.Run("delivered", func(t *testing.T) {
-		e := d.settled(queued(t, m.submit(address(secretariat), []string{outside}, stuffed(letter(address(secretariat), "parti-1@poste")))))
+		e := d.settled(queued(t, m.submit(address(secretariat), []string{outside}, stuffed(composed(address(secretariat), "parti-1@poste")))))
 		it := e.Items[1]
 		if !strings.HasPrefix(it.Reply, "250 2.0.0 Ok: ") || it.TLS == "" || !strings.Contains(it.Peer, p.smtp) || it.Attempts != 1 {
 			t.Errorf("the row: %+v", it)
@@ -361,7 +361,7 @@ func TestPostfixSmarthost(t *testing.T) {
 		m.do("MAIL FROM:<"+address(secretariat)+"> SMTPUTF8 BODY=8BITMIME", "250")
 		m.do("RCPT TO:<café@chu-exemple.mssante.fr>", "250")
 		m.do("DATA", "354")
-		m.send(stuffed(letter(address(secretariat), "accent-1@poste", "Cc: café@chu-exemple.mssante.fr")) + ".\r\n")
+		m.send(stuffed(composed(address(secretariat), "accent-1@poste", "Cc: café@chu-exemple.mssante.fr")) + ".\r\n")
 		if got := states(d.settled(queued(t, m.reply()))); got[1] != "relay delivered 250" {
 			t.Errorf("%q", got)
 		}
@@ -380,7 +380,7 @@ func dsnByPostfix(t *testing.T, d *daemon, p *postfix, m *mailer) {
 	m.do("RCPT TO:<"+outside+"> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;bureau+2Bnord@chu-exemple.mssante.fr", "250")
 	m.do("RCPT TO:<dr@chu-exemple.mssante.fr> NOTIFY=NEVER", "250")
 	m.do("DATA", "354")
-	m.send(stuffed(letter(address(secretariat), "avis-1@poste")) + ".\r\n")
+	m.send(stuffed(composed(address(secretariat), "avis-1@poste")) + ".\r\n")
 	d.settled(queued(t, m.reply()))
 	p.arrived(d, "dr", "avis-1@poste")
 	report := login(t, d, noemie).one(d, "INBOX", "Successful Mail Delivery Report").octets
@@ -399,7 +399,7 @@ func dsnByPostfix(t *testing.T, d *daemon, p *postfix, m *mailer) {
 // rejectedByPostfix: one recipient is refused for good and one taken.
 func rejectedByPostfix(t *testing.T, d *daemon, m *mailer) {
 	id := queued(t, m.submit(address(secretariat), []string{"ferme@chu-exemple.mssante.fr", outside, "personne@chu-exemple.mssante.fr"},
-		stuffed(letter(address(secretariat), "refus-1@poste"))))
+		stuffed(composed(address(secretariat), "refus-1@poste"))))
 	if got := fmt.Sprint(states(d.settled(id))); got != "[sent delivered relay failed 550 relay delivered 250 relay failed 550]" {
 		t.Errorf("%s", got)
 	}
@@ -424,7 +424,7 @@ func rejectedByPostfix(t *testing.T, d *daemon, m *mailer) {
 // postfixDown: what cannot be handed on waits, and goes out once when Postfix is there again.
 func postfixDown(t *testing.T, d *daemon, p *postfix, m *mailer) {
 	p.stop()
-	id := queued(t, m.submit(address(secretariat), []string{outside, "attente@chu-exemple.mssante.fr"}, stuffed(letter(address(secretariat), "panne-1@poste"))))
+	id := queued(t, m.submit(address(secretariat), []string{outside, "attente@chu-exemple.mssante.fr"}, stuffed(composed(address(secretariat), "panne-1@poste"))))
 	d.eventually(newsTimeout, "an attempt", func() error {
 		if e := d.entry(id); e.Items[1].Attempts == 0 || e.Items[2].Attempts == 0 {
 			return fmt.Errorf("%q", states(e))
