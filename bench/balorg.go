@@ -24,9 +24,10 @@ func buildBalorg(ctx context.Context, dir string) (binary string, err error) {
 
 // balorgConfig lets a crowd in from one address; everything else is as it comes, the trace on.
 const balorgConfig = `state: state
-listen: {imap: "127.0.0.1:0", imaps: "127.0.0.1:0"}
+listen: {imap: "127.0.0.1:0", imaps: "127.0.0.1:0", submission: "127.0.0.1:0"}
 tls: {certificate: %s, key: %s}
 imap: {insecure_login_without_tls: true, max_connections: 20000, max_connections_per_address: 20000}
+submission: {insecure_login_without_tls: true, max_connections_per_address: 1000, messages_per_hour: 100000000, recipients_per_hour: 100000000}
 log: {level: error}
 `
 
@@ -36,9 +37,9 @@ func mailstoreOf(store *server) string {
 		store.plain, masterUser)
 }
 
-// startBalorg starts the daemon on the demo's accounts and an empty state. The accounts live on the mail store, or on the embedded
-// one when that is "".
-func (b *bench) startBalorg(dir, mailstore string) (*server, error) {
+// startBalorg starts the daemon on the demo's accounts and an empty state, with more sections of its configuration. The accounts live on the
+// mail store of those, or on the embedded one when there is none.
+func (b *bench) startBalorg(dir, sections string) (*server, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func (b *bench) startBalorg(dir, mailstore string) (*server, error) {
 	}
 	config := filepath.Join(dir, "balorg.yaml")
 	files := map[string]string{
-		"balorg.yaml":     fmt.Sprintf(balorgConfig, b.cert.cert, b.cert.key) + mailstore,
+		"balorg.yaml":     fmt.Sprintf(balorgConfig, b.cert.cert, b.cert.key) + sections,
 		"master-password": masterPassword + "\n",
 	}
 	for _, name := range []string{"accounts.yaml", "delegations.yaml"} {
@@ -72,7 +73,7 @@ func (b *bench) startBalorg(dir, mailstore string) (*server, error) {
 	if err := b.start(s, b.binary, "serve", "--config", config, "--ready-file", ready); err != nil {
 		return nil, err
 	}
-	var l struct{ IMAP, IMAPS []string }
+	var l struct{ IMAP, IMAPS, Submission []string }
 	err := b.within(s, func() (bool, error) {
 		content, err := os.ReadFile(ready)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -83,6 +84,6 @@ func (b *bench) startBalorg(dir, mailstore string) (*server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
-	s.plain, s.tls = l.IMAP[0], l.IMAPS[0]
+	s.plain, s.tls, s.submission = l.IMAP[0], l.IMAPS[0], l.Submission[0]
 	return s, b.ready(s)
 }

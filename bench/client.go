@@ -29,9 +29,18 @@ const (
 	answerTime = 2 * time.Minute // for one command: a server that takes longer hangs
 )
 
+// connect connects; the end of the run cuts the connection, until that is forgotten.
+func (b *bench) connect(address string) (conn net.Conn, forget func() bool, err error) {
+	conn, err = (&net.Dialer{}).DialContext(b.ctx, "tcp", address)
+	if err != nil {
+		return nil, nil, err
+	}
+	return conn, context.AfterFunc(b.ctx, func() { conn.Close() }), nil //nolint:errcheck // it is lost anyway
+}
+
 // dial connects; the end of the run cuts the connection.
 func (b *bench) dial(address string, secure bool) (*conn, error) {
-	raw, err := (&net.Dialer{}).DialContext(b.ctx, "tcp", address)
+	raw, forget, err := b.connect(address)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +49,7 @@ func (b *bench) dial(address string, secure bool) (*conn, error) {
 		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the server is our own child
 	}
 	k := &conn{Conn: c, r: bufio.NewReaderSize(c, readBuffer)}
-	k.forget = context.AfterFunc(b.ctx, func() { raw.Close() }) //nolint:errcheck // it is lost anyway
+	k.forget = forget
 	if err := k.SetDeadline(time.Now().Add(answerTime)); err != nil {
 		return nil, errors.Join(err, k.Close())
 	}

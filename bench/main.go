@@ -22,19 +22,22 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) } //nolint:forbidi
 
 // sizes are how much a run does.
 type sizes struct {
-	headers int // messages whose headers, envelopes and flags are fetched
-	bodies  int // messages fetched whole
-	octets  int // of each of those
-	logins  int
-	idle    int           // sessions
-	rounds  int           // the median of which counts
-	least   time.Duration // that one round of a row takes the fastest server
+	headers  int // messages whose headers, envelopes and flags are fetched
+	bodies   int // messages fetched whole
+	octets   int // of each of those
+	logins   int
+	idle     int           // sessions
+	messages int           // submitted in a round
+	queued   int           // messages that wait for their next hop
+	rounds   int           // the median of which counts
+	least    time.Duration // that one round of a row takes the fastest server
 }
 
 // The parts of a run.
 const (
 	embeddedPart = "embedded" // balorg with its own store, and Dovecot
 	proxyPart    = "proxy"    // balorg, Dovecot and nginx as proxies in front of one Dovecot
+	smtpPart     = "smtp"     // balorg and Postfix, from a client to a next hop
 )
 
 // bench is what all parts of a run share.
@@ -52,7 +55,7 @@ func run(args []string, out, errOut io.Writer) int {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(errOut)
 	b := bench{out: out}
-	part := f.String("part", "", "embedded or proxy; both when left out")
+	part := f.String("part", "", "embedded, proxy or smtp; all when left out")
 	f.Func("only", "only rows whose title this `regexp` finds something in, such as 'FLAGS$'", func(text string) (err error) {
 		b.only, err = regexp.Compile(text)
 		return err
@@ -63,15 +66,17 @@ func run(args []string, out, errOut io.Writer) int {
 	f.IntVar(&b.sizes.octets, "octets", 100_000, "octets of each of those")
 	f.IntVar(&b.sizes.logins, "logins", 200, "log-ins, one after the other")
 	f.IntVar(&b.sizes.idle, "idle", 5_000, "idle sessions")
+	f.IntVar(&b.sizes.messages, "messages", 3_000, "messages of 4 KB that a round submits, and half as many of 100 KB")
+	f.IntVar(&b.sizes.queued, "queued", 100_000, "messages that wait for their next hop")
 	f.IntVar(&b.sizes.rounds, "rounds", 5, "rounds, the median of which counts")
 	f.DurationVar(&b.sizes.least, "least", 500*time.Millisecond, "how long a round of a row takes the fastest server: short ones are repeated")
 	if err := f.Parse(args); err != nil {
 		return 2
 	}
-	parts := []string{embeddedPart, proxyPart}
+	parts := []string{embeddedPart, proxyPart, smtpPart}
 	if *part != "" {
 		if !slices.Contains(parts, *part) {
-			fmt.Fprintln(errOut, "bench: -part is embedded or proxy") //nolint:errcheck // the terminal is gone
+			fmt.Fprintln(errOut, "bench: -part is embedded, proxy or smtp") //nolint:errcheck // the terminal is gone
 			return 2
 		}
 		parts = []string{*part}
@@ -103,12 +108,9 @@ func (b *bench) run(parts []string) (err error) {
 			return err
 		}
 	}
+	runs := map[string]func() error{embeddedPart: b.embedded, proxyPart: b.proxies, smtpPart: b.relaying}
 	for _, part := range parts {
-		run := b.embedded
-		if part == proxyPart {
-			run = b.proxies
-		}
-		if err := run(); err != nil {
+		if err := runs[part](); err != nil {
 			return fmt.Errorf("part %s: %w", part, err)
 		}
 	}

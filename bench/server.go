@@ -21,6 +21,7 @@ import (
 type server struct {
 	name       string
 	plain, tls string // addresses
+	submission string // as well
 	user       string
 	password   string
 	log        string // file
@@ -56,13 +57,18 @@ func (b *bench) start(s *server, name string, args ...string) error {
 
 // ready waits until somebody can log in; what does not come up is ended.
 func (b *bench) ready(s *server) error {
-	err := b.within(s, func() (bool, error) {
+	return b.answers(s, func() error {
 		c, err := b.login(s, false)
-		if err == nil {
-			err = c.Close()
+		if err != nil {
+			return err
 		}
-		return err == nil, nil
+		return c.Close()
 	})
+}
+
+// answers waits until try errs no more; what does not come up is ended.
+func (b *bench) answers(s *server, try func() error) error {
+	err := b.within(s, func() (bool, error) { return try() == nil, nil })
 	if err == nil {
 		return nil
 	}
