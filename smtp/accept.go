@@ -161,16 +161,14 @@ func (s *Acceptor) places(ctx context.Context, a *accepted) (places, error) {
 
 // sentFolder answers the name of a mailbox's Sent folder, made anew when somebody deleted it.
 func sentFolder(ctx context.Context, box *mailbox.Account) (string, error) {
-	folders, err := box.Folders(ctx)
+	name, err := box.Use(ctx, mailbox.Sent)
 	if err != nil {
 		return "", fmt.Errorf("looking for the Sent folder: %w", err)
 	}
-	const name = "Sent"
-	for _, f := range folders {
-		if f.SpecialUse == mailbox.Sent && !f.NoSelect {
-			return f.Name, nil
-		}
+	if name != "" {
+		return name, nil
 	}
+	name = "Sent"
 	if err := box.Create(ctx, name, mailbox.Sent); err != nil && !errors.Is(err, mailbox.ErrFolderExists) {
 		return "", fmt.Errorf("making the Sent folder: %w", err)
 	}

@@ -19,6 +19,7 @@ func (a *Account) Delete(ctx context.Context, name string) error {
 	if name == Inbox {
 		return ErrInbox
 	}
+	defer a.s.known.changed()
 	var key folderKey
 	err = a.s.reclaim(ctx, func(tx store.Writer) (err error) {
 		key, err = a.condemn(tx, name)
@@ -164,6 +165,7 @@ func (s *Store) erase(e *edit, key folderKey, n int) (more bool, err error) {
 // Remove deletes an account's whole mailbox; an account that has none is no error. Its sessions are told ErrNoFolder.
 func (s *Store) Remove(ctx context.Context, id mail.AccountID) error {
 	a := &Account{s: s, id: id}
+	defer s.known.changed()
 	var keys []folderKey
 	err := s.reclaim(ctx, func(tx store.Writer) error {
 		keys = keys[:0]

@@ -269,7 +269,11 @@ func TestInterruptedDelete(t *testing.T) {
 	if err := v.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if u, err := f.account(claire, 0).Usage(t.Context()); err != nil || u.Messages != 0 {
+	b, err = mailbox.New(f.st, f.bodies, mailbox.Options{}).Account(t.Context(), claire, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u, err := b.Usage(t.Context()); err != nil || u.Messages != 0 {
 		t.Errorf("after opening the account again %+v, %v", u, err)
 	}
 }

@@ -49,6 +49,7 @@ type Store struct {
 	bodies *body.Bodies
 	opt    Options
 	open   openFolders
+	known  known
 }
 
 // New answers the mail store on st and bodies. Both stay the caller's to close.
@@ -75,6 +76,10 @@ type Account struct {
 // created with INBOX and the special-use folders.
 func (s *Store) Account(ctx context.Context, id mail.AccountID, quota int64) (*Account, error) {
 	a := &Account{s: s, id: id, quota: quota}
+	if s.known.has(id) {
+		return a, nil
+	}
+	at := s.known.now()
 	err := s.st.View(ctx, func(r store.Reader) error {
 		_, err := readAccount(r, id)
 		return err
@@ -92,6 +97,7 @@ func (s *Store) Account(ctx context.Context, id mail.AccountID, quota int64) (*A
 	if err := a.bury(ctx); err != nil {
 		return nil, err
 	}
+	s.known.remember(at, id)
 	return a, nil
 }
 

@@ -136,6 +136,7 @@ func (a *Account) Create(ctx context.Context, name string, use SpecialUse) error
 	if err != nil {
 		return err
 	}
+	defer a.s.known.changed()
 	err = a.s.update(ctx, func(tx store.Writer) error {
 		e := a.s.edit(tx)
 		switch key, err := findFolder(tx, a.id, name); {
@@ -261,6 +262,7 @@ func (a *Account) Rename(ctx context.Context, from, to string) error {
 	case to == Inbox || strings.HasPrefix(to, from+string(Delimiter)) && from != Inbox:
 		return ErrInbox
 	}
+	defer a.s.known.changed()
 	var key folderKey
 	err = a.s.update(ctx, func(tx store.Writer) (err error) {
 		if key, err = findFolder(tx, a.id, from); err == nil {
