@@ -51,14 +51,9 @@ type fakeHop struct {
 func (h *fakeHop) Destination(mail.Address) string { return "out" }
 
 func (h *fakeHop) Send(ctx context.Context, d queue.Delivery) []queue.Outcome {
-	r, err := d.Open(ctx)
-	if err != nil {
-		panic(err)
-	}
-	defer r.Close()
-	octets, err := io.ReadAll(r)
-	if err != nil {
-		panic(err)
+	octets, err := read(ctx, d)
+	if err != nil { // the daemon ends
+		return slices.Repeat([]queue.Outcome{{Reply: *wire.Refuse(451, "4.3.0", "%v", err)}}, len(d.Items))
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -77,6 +72,15 @@ func (h *fakeHop) Send(ctx context.Context, d queue.Delivery) []queue.Outcome {
 		h.got = append(h.got, m)
 	}
 	return outcomes
+}
+
+func read(ctx context.Context, d queue.Delivery) ([]byte, error) {
+	r, err := d.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
 }
 
 func (h *fakeHop) left() []sentNotice {
@@ -246,6 +250,23 @@ func (f *fixture) waiting() (n int) {
 		f.t.Fatal(err)
 	}
 	return n
+}
+
+// retry has everything tried at once that is not under way.
+func (f *fixture) retry() {
+	f.t.Helper()
+	if err := f.queue.List(f.t.Context(), false, func(e queue.Entry) bool {
+		f.queue.Retry(f.t.Context(), e.ID) // one under way is not tried again
+		return true
+	}); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// drain waits until everything has left. An attempt that was cut off by a restart is made again.
+func (f *fixture) drain() {
+	f.t.Helper()
+	f.until("the end of all attempts", func() bool { f.retry(); return f.waiting() == 0 })
 }
 
 // told waits until so many notices have been sent in all, and nothing else waits, and answers the last one.
@@ -427,20 +448,11 @@ func TestOut(t *testing.T) {
 	if n := f.waiting(); n != 1 {
 		t.Fatalf("%d notices wait", n)
 	}
-	retry := func() {
-		f.t.Helper()
-		if err := f.queue.List(t.Context(), false, func(e queue.Entry) bool {
-			f.queue.Retry(t.Context(), e.ID) // one under way is not tried again
-			return true
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f.until("a second attempt", func() bool { retry(); return f.asked() > 1 })
+	f.until("a second attempt", func() bool { f.retry(); return f.asked() > 1 })
 	f.after(41 * time.Minute) // the first is over an hour old now, and the second is queued
-	f.until("giving up", func() bool { retry(); return f.result(resultGivenUp) == 1 })
+	f.until("giving up", func() bool { f.retry(); return f.result(resultGivenUp) == 1 })
 	f.hop.answers(nil)
-	f.until("the second notice", func() bool { retry(); return len(f.hop.left()) == 1 })
+	f.until("the second notice", func() bool { f.retry(); return len(f.hop.left()) == 1 })
 	if text := f.told(1); !strings.Contains(text, "2 nouveaux messages") {
 		t.Errorf("after it was given up:\n%s", text)
 	}
@@ -467,6 +479,27 @@ func TestRestAfterSending(t *testing.T) {
 	f.told(1)
 	f.after(time.Minute)
 	f.told(2)
+}
+
+// TestMeanwhile: what comes while a notice is being written is told of by the next.
+func TestMeanwhile(t *testing.T) {
+	f := newFixture(t)
+	f.receive(sec, 1)
+	rows, _, err := f.due(t.Context())
+	if err != nil || len(rows) != 1 {
+		t.Fatal(rows, err)
+	}
+	f.receive(sec, 2)
+	if err := f.tell(t.Context(), rows[0]); err != nil {
+		t.Fatal(err)
+	}
+	if text := f.told(1); !strings.Contains(text, "Un nouveau message") {
+		t.Errorf("the first:\n%s", text)
+	}
+	f.after(15 * time.Minute)
+	if text := f.told(2); !strings.Contains(text, "2 nouveaux messages") {
+		t.Errorf("the second:\n%s", text)
+	}
 }
 
 // TestClock: one that is put back does not keep anybody from being told.
