@@ -301,8 +301,8 @@ func (p *postfix) reaches(d *daemon) {
 	p.write("policy", inbound+" secure match=localhost\n")
 }
 
-// smarthost is the section relay that makes a server the way out.
-func smarthost(p *postfix) string {
+// smarthostSectionOf is the section relay that makes a server the way out.
+func smarthostSectionOf(p *postfix) string {
 	return fmt.Sprintf("relay:\n  smarthost: %q\n  security: starttls\n  ca: %s\n", p.smtp, filepath.Join(p.dir, "cert.pem"))
 }
 
@@ -333,7 +333,7 @@ func TestPostfixSmarthost(t *testing.T) {
 	t.Parallel()
 	p := newPostfix(t)
 	d := startDemo(t)
-	d.setRelay(smarthost(p))
+	d.setRelay(smarthostSectionOf(p))
 	p.reaches(d)
 	p.start()
 	m := submitter(t, d, noemie, "")

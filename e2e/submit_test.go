@@ -28,6 +28,9 @@ func submit(t *testing.T, d *daemon, person, from string) *exchange.Submitter {
 	return s
 }
 
+// sentFolder is the demo's folder Envoyés, as IMAP writes it.
+const sentFolder = "Envoy&AOk-s"
+
 // numbered is a message from the secretariat to another operator.
 func numbered(id string, octets int) string {
 	return exchange.Letter(id, address(secretariat), remote, octets)
