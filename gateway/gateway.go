@@ -75,9 +75,10 @@ type Gateway struct {
 	acceptor *smtp.Acceptor
 	mail     *smtp.Server
 	trust    *trust.Keeper
-	notices  *notice.Service          // nil: nobody is notified
-	watcher  *watch.Watcher           // likewise
-	servers  map[string]*origin.Store // the mail stores that are servers, by name
+	notices  *notice.Service           // nil: nobody is notified
+	watcher  *watch.Watcher            // likewise
+	servers  map[string]*origin.Store  // the mail stores that are servers, by name
+	lmtp     map[string]*localDelivery // the way of new mail to those that take it by LMTP
 	metrics  gatewayMetrics
 
 	imap, imaps *server

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,12 +14,32 @@ import (
 
 	"balorg/imapproxy"
 	"balorg/imapproxy/origin"
+	"balorg/mail"
 	"balorg/policy"
 	"balorg/smtp"
+	"balorg/smtp/relay"
+	"balorg/smtp/wire"
 )
 
-// mailServer is an IMAP server as those see it who put mail into its mailboxes. It is logged in to as the mailbox, as for a session.
-type mailServer struct{ store *origin.Store }
+// mailServer is an IMAP server as those see it who put mail into its mailboxes. It is logged in to as the mailbox, as for a session; what
+// comes in goes there over LMTP where the server has it, so that its own rules for new mail apply.
+type mailServer struct {
+	store *origin.Store
+	lmtp  *localDelivery // nil: by APPEND
+}
+
+// localDelivery is the way of new mail into a server by LMTP.
+type localDelivery struct {
+	*relay.Relay
+	mssante bool // the server knows mailboxes by their MSSanté addresses
+}
+
+func (l *localDelivery) address(account *policy.Account) mail.Address {
+	if l.mssante {
+		return account.Published()
+	}
+	return account.Address
+}
 
 // serverTime bounds one visit to a server, a large message included.
 const serverTime = 10 * time.Minute
@@ -46,6 +67,9 @@ func (m mailServer) visit(ctx context.Context, account *policy.Account, fn func(
 
 // Append implements smtp.MailServer.
 func (m mailServer) Append(ctx context.Context, account *policy.Account, c smtp.Copy) (place smtp.Place, err error) {
+	if m.lmtp != nil && c.Folder == smtp.Inbox {
+		return m.deliver(ctx, account, c)
+	}
 	err = m.visit(ctx, account, func(client *imapclient.Client, names imapproxy.Names) error {
 		folder, err := folderOf(client, c.Folder, names)
 		if err != nil {
@@ -65,6 +89,48 @@ func (m mailServer) Append(ctx context.Context, account *policy.Account, c smtp.
 		return nil
 	})
 	return place, err
+}
+
+// deliver hands a message over by LMTP. One whose answer was lost is looked for first, by IMAP.
+func (m mailServer) deliver(ctx context.Context, account *policy.Account, c smtp.Copy) (place smtp.Place, err error) {
+	if c.Retry {
+		err := m.visit(ctx, account, func(client *imapclient.Client, _ imapproxy.Names) (err error) {
+			place.Folder = string(smtp.Inbox)
+			place.Found, place.UID, place.UIDValidity, err = lookFor(client, place.Folder, c.Mark)
+			return err
+		})
+		if err != nil || place.Found {
+			return place, err
+		}
+	}
+	to := []wire.Recipient{{Address: m.lmtp.address(account), Notify: wire.NotifyNever}}
+	sender := c.Sender
+	sender.EnvID, sender.Return = "", ""
+	open := func() (io.ReadCloser, error) { return withoutReturnPath(c.Open) }
+	out := m.lmtp.Send(ctx, relay.Message{ID: c.Mark, Sender: sender, Size: c.Size, Open: open}, to)[0]
+	if out.Result != relay.Delivered {
+		return place, &out.Reply
+	}
+	return place, nil
+}
+
+// withoutReturnPath opens a message without the field that we begin it with, which is for whoever delivers last to write (RFC 5321, 4.4).
+func withoutReturnPath(open func() (io.ReadCloser, error)) (io.ReadCloser, error) {
+	r, err := open()
+	if err != nil {
+		return nil, err
+	}
+	in := bufio.NewReader(r)
+	const name = "Return-Path: "
+	if begin, err := in.Peek(len(name)); err == nil && string(begin) == name {
+		if _, err := in.ReadString('\n'); err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{in, r}, nil
 }
 
 // folderOf answers the server's name of a folder, made where there is no Sent yet.

@@ -27,19 +27,20 @@ import (
 
 // Mailstore is one of the section mailstores. All but Type are for IMAP servers.
 type Mailstore struct {
-	Type           configs.Value[string]     `yaml:"type,required"`
-	Addresses      configs.OneOrMore[string] `yaml:"addresses"`
-	Security       configs.Value[string]     `yaml:"security"`
-	InsecureNoTLS  bool                      `yaml:"insecure_no_tls"`
-	CA             configs.Value[string]     `yaml:"ca"`
-	ServerName     string                    `yaml:"server_name"`
-	Login          configs.Value[string]     `yaml:"login"`
-	User           string                    `yaml:"user"`
-	PasswordFile   configs.Value[string]     `yaml:"password_file"`
-	Separator      string                    `yaml:"separator"`
-	SecretsFile    configs.Value[string]     `yaml:"secrets_file"`
-	Mailbox        configs.Value[string]     `yaml:"mailbox"`
-	MaxConnections int                       `yaml:"max_connections"`
+	Type           configs.Value[string]       `yaml:"type,required"`
+	Addresses      configs.OneOrMore[string]   `yaml:"addresses"`
+	Security       configs.Value[string]       `yaml:"security"`
+	InsecureNoTLS  bool                        `yaml:"insecure_no_tls"`
+	CA             configs.Value[string]       `yaml:"ca"`
+	ServerName     string                      `yaml:"server_name"`
+	Login          configs.Value[string]       `yaml:"login"`
+	User           string                      `yaml:"user"`
+	PasswordFile   configs.Value[string]       `yaml:"password_file"`
+	Separator      string                      `yaml:"separator"`
+	SecretsFile    configs.Value[string]       `yaml:"secrets_file"`
+	Mailbox        configs.Value[string]       `yaml:"mailbox"`
+	MaxConnections int                         `yaml:"max_connections"`
+	LMTP           configs.Value[LocalAddress] `yaml:"lmtp"`
 }
 
 // The types of mail stores.
@@ -53,7 +54,7 @@ func (c *Config) checkMailstore(problems *configs.Problems, name string) {
 	pos := cmp.Or(m.Type.Pos, c.pos)
 	switch m.Type.V {
 	case embeddedType:
-		if len(m.Addresses) > 0 || m.Login.Set {
+		if len(m.Addresses) > 0 || m.Login.Set || m.LMTP.Set {
 			problems.Add(pos, "type: imap", "mail store %s is embedded and has no server to log in to", name)
 		}
 	case imapType:
@@ -104,6 +105,7 @@ func (c *Config) checkServer(problems *configs.Problems, name string, m Mailstor
 
 // withoutPositions is the mail store as far as a change of it matters: positions move when other lines do.
 func (m Mailstore) withoutPositions() string {
+	m.LMTP.Pos = configs.Pos{}
 	for _, v := range []*configs.Value[string]{&m.Type, &m.Security, &m.CA, &m.Login, &m.PasswordFile, &m.SecretsFile, &m.Mailbox} {
 		v.Pos = configs.Pos{}
 	}

@@ -11,6 +11,7 @@ import (
 	"balorg/policy"
 	"balorg/smtp"
 	"balorg/smtp/queue"
+	"balorg/smtp/relay"
 	"balorg/smtp/trust"
 )
 
@@ -38,6 +39,7 @@ func (g *Gateway) newSMTP(cfg *Config) error {
 	if err := g.newTrust(cfg); err != nil {
 		return err
 	}
+	g.newLMTP(cfg)
 	g.acceptor = smtp.NewAcceptor(opt)
 	hop, err := g.newRelay(cfg)
 	if err != nil {
@@ -59,6 +61,21 @@ func (g *Gateway) newSMTP(cfg *Config) error {
 		Hostname: cfg.Hostname.V,
 	})
 	return nil
+}
+
+// newLMTP makes the ways of new mail into servers that take it by LMTP. Both ends are on this machine.
+func (g *Gateway) newLMTP(cfg *Config) {
+	g.lmtp = make(map[string]*localDelivery)
+	for name, m := range cfg.Mailstores {
+		if !m.LMTP.Set {
+			continue
+		}
+		r := relay.New(relay.Options{
+			Hostname: cfg.Hostname.Or("localhost"), Smarthost: string(m.LMTP.V), LMTP: true, Security: relay.InsecureNone, Logger: g.log,
+		})
+		g.onStop(r.Close)
+		g.lmtp[name] = &localDelivery{r, m.Mailbox.V == "mssante"}
+	}
 }
 
 // newTrust makes the keeper of the trust space. A list in a file is taken now, so that nobody is refused because it has not been read yet.
@@ -155,7 +172,7 @@ func (g *Gateway) trusted(domain string) bool { return g.trust.Current().Contain
 // home answers the server on which an account's mailbox lives, nil for our own store.
 func (g *Gateway) home(account *policy.Account) smtp.MailServer {
 	if server, ok := g.servers[account.Mailstore]; ok {
-		return mailServer{server}
+		return mailServer{store: server, lmtp: g.lmtp[account.Mailstore]}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"balorg/mail"
 	"balorg/policy"
 	"balorg/smtp/queue"
+	"balorg/smtp/wire"
 	"balorg/store"
 	"balorg/store/audit"
 	"balorg/store/body"
@@ -39,6 +40,8 @@ type Copy struct {
 	// may have put it there and lost the answer.
 	Mark  string
 	Retry bool
+	// Sender is the envelope's, for servers that get what comes in by LMTP.
+	Sender wire.Sender
 }
 
 // Place is where a message is.

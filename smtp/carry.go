@@ -82,18 +82,31 @@ func (c inboxCarrier) Carry(ctx context.Context, d queue.Delivery) []queue.Outco
 			return done
 		}
 		if _, err := server.Append(ctx, account, c.s.copyOf(ctx, d, it, Inbox)); err != nil {
-			return deferred(451, "4.4.0", err)
+			return refusedBy(account.Mailstore, err)
 		}
 		done.Peer = account.Mailstore
 		return done
 	})
 }
 
+// refusedBy is an attempt to deliver to a server that failed: for good when the server says so itself.
+func refusedBy(peer string, err error) queue.Outcome {
+	if reply, ok := errors.AsType[*wire.Reply](err); ok {
+		o := queue.Outcome{Reply: *reply, Peer: peer}
+		if reply.Permanent() {
+			o.Result = queue.ResultFailed
+		}
+		return o
+	}
+	return deferred(451, "4.4.0", err)
+}
+
 // copyOf is a message as a server gets it.
 func (s *Acceptor) copyOf(ctx context.Context, d queue.Delivery, it queue.Item, folder Folder) Copy {
 	return Copy{
 		Folder: folder, Seen: folder == Sent, Date: d.Message.Accepted, Size: d.Message.Size, Mark: " id " + string(d.Message.ID), Retry: it.Attempts > 0,
-		Open: func() (io.ReadCloser, error) { return d.Open(ctx) },
+		Sender: d.Message.From,
+		Open:   func() (io.ReadCloser, error) { return d.Open(ctx) },
 	}
 }
 

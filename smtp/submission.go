@@ -140,7 +140,8 @@ func (h *submission) read(ctx context.Context, as policy.SendDecision, head *hea
 		return nil, wire.Refuse(421, "4.7.0", "%s", textGone.in(h.language()))
 	}
 	facts := msg.Inspect(head)
-	rewritten := h.rewrite(as, person).Apply(head)
+	rewrite := h.rewrite(as, person)
+	rewritten := rewrite.Apply(head)
 	a := &accepted{
 		message: queue.Message{
 			ID: queue.NewID(now), From: h.from, Person: party(person), Mailbox: party(as.Mailbox), Origin: queue.Submission, Accepted: now,
@@ -150,6 +151,9 @@ func (h *submission) read(ctx context.Context, as policy.SendDecision, head *hea
 	if a.message.From.Address != "" {
 		a.message.From.Address = as.From
 	}
+	if rewrite.Person != nil && as.Sender == "" {
+		a.hide(rewrite.Person)
+	}
 	if !facts.Automatic {
 		a.replies = facts.InReplyTo
 	}
@@ -158,6 +162,18 @@ func (h *submission) read(ctx context.Context, as policy.SendDecision, head *hea
 		Client: clientOf(h.client), Request: h.request(a.message.From.Address),
 	}
 	return a, h.s.store(ctx, a, receivedField(h.s.opt.Hostname, "", withProtocol(h.client), a.message.ID, now), rewritten.Header, rest)
+}
+
+// hide takes out of the envelope what names the person.
+func (a *accepted) hide(p *msg.Person) {
+	if p.NamedIn(a.message.From.EnvID) {
+		a.message.From.EnvID = ""
+	}
+	for i := range a.to {
+		if p.NamedIn(a.to[i].Original) {
+			a.to[i].Original = ""
+		}
+	}
 }
 
 // rewrite says what the header is to become.

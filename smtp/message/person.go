@@ -24,6 +24,9 @@ type Person struct {
 	Nom, Prenom string
 }
 
+// NamedIn tells whether a text names the person, as Rewrite understands it.
+func (p *Person) NamedIn(text string) bool { return p.naming().in(text) }
+
 // naming recognises a person in a text.
 type naming struct {
 	addresses   []mail.Address
