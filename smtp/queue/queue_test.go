@@ -300,6 +300,17 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestStoppedAtStart: a daemon that is told to stop while it begins ends in order.
+func TestStoppedAtStart(t *testing.T) {
+	f := newFixture(t, nil)
+	f.put(to("a@a.fr")...)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := f.Run(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
 // reports composes one report to claire for each kind.
 type reports struct {
 	f    *fixture

@@ -46,7 +46,9 @@ const pruneEvery = time.Minute
 
 // Run carries what waits until ctx ends, then waits for the attempts under way, whose context ends as well. It is called once.
 func (q *Queue) Run(ctx context.Context) error {
-	if err := q.load(ctx); err != nil {
+	if err := q.load(ctx); ctx.Err() != nil {
+		return nil // told to stop before it had begun
+	} else if err != nil {
 		return fmt.Errorf("loading the queue: %w", err)
 	}
 	var attempts sync.WaitGroup
