@@ -23,6 +23,7 @@ type cutter struct {
 	skip     int           // how often the pattern comes before that
 	left     int           // counts down once the pattern was seen
 	counting bool          // the pattern was seen
+	holds    bool          // behind it everything is held back, in the place of being cut
 	held     chan struct{} // not nil: nothing passes until it is closed
 	running  sync.WaitGroup
 }
@@ -158,7 +159,12 @@ func (c *cutter) measure(cable *cable, data []byte) (passes []byte, last bool) {
 		return data, false
 	}
 	passes = data[:behind+c.left]
-	c.pattern, c.broken = nil, true
+	c.pattern = nil
+	if c.holds {
+		c.held = make(chan struct{})
+		return passes, false
+	}
+	c.broken = true
 	return passes, true
 }
 
@@ -166,7 +172,22 @@ func (c *cutter) measure(cable *cable, data []byte) (passes []byte, last bool) {
 func (c *cutter) cutBehind(text string, times, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pattern, c.skip, c.left, c.counting = []byte(text), times-1, n, false
+	c.pattern, c.skip, c.left, c.counting, c.holds = []byte(text), times-1, n, false, false
+}
+
+// holdBehind lets nothing pass any more once the store has said a text; what it says behind that in one breath is lost.
+func (c *cutter) holdBehind(text string) {
+	c.cutBehind(text, 1, 0)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holds = true
+}
+
+// holding tells whether nothing passes.
+func (c *cutter) holding() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held != nil
 }
 
 // cutAll cuts all connections now; those to come are accepted and closed.

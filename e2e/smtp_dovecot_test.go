@@ -53,6 +53,7 @@ func TestDovecotTeam(t *testing.T) {
 	t.Parallel()
 	d, cable := startTeam(t)
 	m, c := submitter(t, d, noemie, ""), login(t, d, noemie)
+	again := func() { m = submitter(t, d, noemie, "") }
 	send := func(t *testing.T, message string) string {
 		t.Helper()
 		return queued(t, m.submit(address(secretariat), []string{mssante(paul)}, stuffed(message)))
@@ -127,6 +128,29 @@ func TestDovecotTeam(t *testing.T) {
 			login(t, d, noemie).one(d, "INBOX", id)
 		})
 	}
+	t.Run("killed before the answer to the APPEND", func(t *testing.T) {
+		cable.holdBehind("OK [APPENDUID")
+		send(t, composed(address(secretariat), "equipe-tuee@poste"))
+		d.eventually(newsTimeout, "the APPEND", func() error {
+			if !cable.holding() {
+				return fmt.Errorf("Dovecot has not answered")
+			}
+			return nil
+		})
+		d.kill()
+		cable.heal()
+		d.serve()
+		c := login(t, d, noemie)
+		c.one(d, "Sent", "equipe-tuee@poste")
+		d.eventually(backTimeout, "the end of the message", func() error {
+			if out, err := d.balorg("queue list"); err != nil || strings.Contains(out, "sent -") {
+				return fmt.Errorf("%w: %s", err, out)
+			}
+			return nil
+		})
+		c.one(d, "Sent", "equipe-tuee@poste")
+		again()
+	})
 	t.Run("down", func(t *testing.T) {
 		cable.refuse()
 		sent := composed(address(secretariat), "equipe-panne@poste", "In-Reply-To: <entrant-coupe-0@chu>")

@@ -100,6 +100,8 @@ type Acceptor struct {
 	log   *slog.Logger
 	now   func() time.Time
 	rates rates
+	// started is when this daemon began: what was accepted before, another one may have carried somewhere without writing it down.
+	started time.Time
 }
 
 // NewAcceptor makes the Acceptor.
@@ -111,7 +113,7 @@ func NewAcceptor(opt AcceptorOptions) *Acceptor {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.rates = newRates(opt.Limits, s.now)
+	s.rates, s.started = newRates(opt.Limits, s.now), s.now()
 	return s
 }
 

@@ -104,10 +104,20 @@ func refusedBy(peer string, err error) queue.Outcome {
 // copyOf is a message as a server gets it.
 func (s *Acceptor) copyOf(ctx context.Context, d queue.Delivery, it queue.Item, folder Folder) Copy {
 	return Copy{
-		Folder: folder, Seen: folder == Sent, Date: d.Message.Accepted, Size: d.Message.Size, Mark: " id " + string(d.Message.ID), Retry: it.Attempts > 0,
+		Folder: folder, Seen: folder == Sent, Date: d.Message.Accepted, Size: d.Message.Size, Mark: " id " + string(d.Message.ID),
+		Retry:  it.Attempts > 0 || s.mayHaveTried(d.Message),
 		Sender: d.Message.From,
 		Open:   func() (io.ReadCloser, error) { return d.Open(ctx) },
 	}
+}
+
+// unwritten is less than the queue lets an item rest after an attempt that it could not write down.
+const unwritten = 30 * time.Second
+
+// mayHaveTried tells whether an attempt may have been made of which nothing is written down: by a daemon that was killed in the middle of it,
+// or by this one, when the store took nothing.
+func (s *Acceptor) mayHaveTried(m queue.Message) bool {
+	return m.Accepted.Before(s.started) || s.now().Sub(m.Accepted) >= unwritten
 }
 
 // sentCarrier puts the copy into the Sent folder of a mailbox that lives on a server.
