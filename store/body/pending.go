@@ -131,15 +131,13 @@ func (p *Pending) Finish() error {
 }
 
 func (p *Pending) keep() error {
-	err := p.file.Sync()
-	if cerr := p.file.Close(); err == nil {
+	f := p.file
+	p.file = nil
+	err := p.b.place(p.name, f)
+	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	p.file = nil
-	if err != nil {
-		return err
-	}
-	return p.b.place(p.name)
+	return err
 }
 
 // Put stores the body with one reference and answers its id. It may be called again when the transaction's function runs
