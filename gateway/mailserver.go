@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	imap "github.com/emersion/go-imap/v2"
@@ -106,31 +107,45 @@ func (m mailServer) deliver(ctx context.Context, account *policy.Account, c smtp
 	to := []wire.Recipient{{Address: m.lmtp.address(account), Notify: wire.NotifyNever}}
 	sender := c.Sender
 	sender.EnvID, sender.Return = "", ""
-	open := func() (io.ReadCloser, error) { return withoutReturnPath(c.Open) }
-	out := m.lmtp.Send(ctx, relay.Message{ID: c.Mark, Sender: sender, Size: c.Size, Open: open}, to)[0]
+	skip, err := returnPath(c.Open)
+	if err != nil {
+		return place, err
+	}
+	message := relay.Message{ID: c.Mark, Sender: sender, Size: c.Size - skip, Open: func() (io.ReadCloser, error) { return openBehind(c.Open, skip) }}
+	out := m.lmtp.Send(ctx, message, to)[0]
 	if out.Result != relay.Delivered {
 		return place, &out.Reply
 	}
 	return place, nil
 }
 
-// withoutReturnPath opens a message without the field that we begin it with, which is for whoever delivers last to write (RFC 5321, 4.4).
-func withoutReturnPath(open func() (io.ReadCloser, error)) (io.ReadCloser, error) {
+// returnPath is how long the field is that a message begins with when it came from outside: whoever delivers last writes it (RFC 5321, 4.4), and
+// over LMTP that is not us.
+func returnPath(open func() (io.ReadCloser, error)) (int64, error) {
 	r, err := open()
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	in := bufio.NewReader(r)
-	const name = "Return-Path: "
-	if begin, err := in.Peek(len(name)); err == nil && string(begin) == name {
-		if _, err := in.ReadString('\n'); err != nil {
-			return nil, errors.Join(err, r.Close())
+	defer r.Close() //nolint:errcheck // it was only read
+	line, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, fmt.Errorf("reading the message: %w", err)
+	}
+	if !strings.HasPrefix(line, "Return-Path: ") {
+		return 0, nil
+	}
+	return int64(len(line)), nil
+}
+
+// openBehind opens a message behind its first octets.
+func openBehind(open func() (io.ReadCloser, error), skip int64) (io.ReadCloser, error) {
+	r, err := open()
+	if err == nil && skip > 0 {
+		if _, err = io.CopyN(io.Discard, r, skip); err != nil {
+			err = errors.Join(fmt.Errorf("reading the message: %w", err), r.Close())
 		}
 	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{in, r}, nil
+	return r, err
 }
 
 // folderOf answers the server's name of a folder, made where there is no Sent yet.

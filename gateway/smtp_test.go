@@ -121,3 +121,37 @@ func TestWhitelist(t *testing.T) {
 		}
 	}
 }
+
+// TestDeliveryByLMTP: mail that comes in for a mailbox on a server, here another gateway, goes there over LMTP, once; what the server refuses for
+// good is returned.
+func TestDeliveryByLMTP(t *testing.T) {
+	hospital := gatewaytest.Start(t, nil, claire)
+	to := string(address(secretariat))
+	files := gatewaytest.Files(t)
+	accounts := strings.ReplaceAll(files["accounts.yaml"], "    kind:", "    mailstore: local\n    kind:")
+	accounts = strings.Replace(accounts, "- address: "+to+"\n    mailstore: local", "- address: "+to+"\n    mailstore: hospital", 1)
+	g := gatewaytest.Run(t, gatewaytest.Folder(t, map[string]string{
+		"accounts.yaml": accounts, "password": gatewaytest.Password(claire) + "\n", "hospital-ca.pem": hospital.Read("tls/ca.pem"),
+		"balorg.yaml": gatewaytest.Balorg + fmt.Sprintf("mailstores:\n  local: {type: embedded}\n  hospital: {type: imap, addresses: %q, ca: hospital-ca.pem, server_name: localhost, user: %s, password_file: password, lmtp: %q}\n",
+			hospital.Listeners().IMAPS[0], address(claire), hospital.Listeners().LMTP[0]),
+	}))
+	lmtp(t, g, "secretariat@sapins.mssante.fr", "X-MSS-INS: 1\r\n")
+	g.Eventually("the delivery", func() bool {
+		return g.Metrics()[`balorg_smtp_queue_attempts_total{route="deliver",state="delivered"}`] == 1
+	})
+	all := trace(t, hospital, gateway.AuditArgs{Action: string(audit.Receive)})
+	if len(all) != 1 || all[0].Mailbox.Address != address(secretariat) || !strings.Contains(all[0].Request, "MAIL FROM:<dr.dupont@chu-exemple.mssante.fr> RCPT TO:<"+to+">") {
+		t.Errorf("the server's trace: %+v", all)
+	}
+	c := login(t, hospital, claire)
+	if _, err := c.Select("Comptes/"+to+"/INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	messages, err := c.Fetch(imap.SeqSetNum(1), &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{{Peek: true}}}).Collect()
+	if err != nil || len(messages) != 1 {
+		t.Fatalf("%d messages, %v", len(messages), err)
+	}
+	if text := string(messages[0].BodySection[0].Bytes); strings.Count(text, "Return-Path:") != 1 || !strings.Contains(text, "X-MSS-INS: 1\r\n") {
+		t.Errorf("delivered %q", text)
+	}
+}

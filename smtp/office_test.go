@@ -35,6 +35,7 @@ type carried struct {
 	from   mail.Address
 	to     []mail.Address
 	octets string
+	params string // ENVID, and ORCPT of each recipient
 }
 
 // fakeHop keeps what leaves, or answers what a test says.
@@ -58,10 +59,11 @@ func (h *fakeHop) Send(ctx context.Context, d queue.Delivery) []queue.Outcome {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := carried{from: d.Message.From.Address, octets: string(octets)}
+	m := carried{from: d.Message.From.Address, octets: string(octets), params: d.Message.From.EnvID}
 	var outcomes []queue.Outcome
 	for _, it := range d.Items {
 		m.to = append(m.to, it.Recipient.Address)
+		m.params += " " + it.Recipient.Original
 		o := queue.Outcome{Result: queue.ResultDelivered, Reply: *wire.Refuse(250, "2.0.0", "taken")}
 		if h.answer != nil {
 			o = h.answer(it.Recipient.Address)

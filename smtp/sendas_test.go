@@ -221,3 +221,24 @@ func TestRedListLeaks(t *testing.T) {
 		})
 	}
 }
+
+// TestEnvelopeNamesNobody has a client name the person who writes in what else the envelope carries.
+func TestEnvelopeNamesNobody(t *testing.T) {
+	o := newOffice(t, nil)
+	for i, tt := range []struct{ person, from, envid, orcpt, want string }{
+		{noemie, secretariat, "noemie.martin+2B42", "rfc822;Noemie+20Martin", " "},
+		{noemie, secretariat, "abc", "rfc822;" + outside, "abc rfc822;" + outside},
+		{claire, "claire.durand" + mssante, "claire.durand-1", "rfc822;" + claire, "claire.durand-1 rfc822;" + claire},
+	} {
+		c := o.login(tt.person, "")
+		c.do("MAIL FROM:<"+tt.from+"> ENVID="+tt.envid, "250")
+		c.do("RCPT TO:<"+outside+"> ORCPT="+tt.orcpt, "250")
+		c.do("DATA", "354")
+		c.send(fmt.Sprintf("From: <%s>\r\nMessage-ID: <%d@poste>\r\n\r\nx\r\n.\r\n", tt.from, i))
+		c.expect("250")
+		o.until("the relay", func() bool { return len(o.hop.left()) == i+1 })
+		if got := o.hop.left()[i].params; got != tt.want {
+			t.Errorf("%s as %s: %q, want %q", tt.person, tt.from, got, tt.want)
+		}
+	}
+}
