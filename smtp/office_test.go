@@ -553,3 +553,73 @@ func TestBounce(t *testing.T) {
 		t.Errorf("the trace:\n%s", got)
 	}
 }
+
+// TestSuccessReport: who asks to be told of a delivery is, whether the mailbox is here or the next hop tells nobody.
+func TestSuccessReport(t *testing.T) {
+	o := newOffice(t, nil)
+	o.hop.answer = func(mail.Address) queue.Outcome {
+		return queue.Outcome{Result: queue.ResultDelivered, Reply: *wire.Refuse(250, "2.0.0", "taken"), Relayed: true}
+	}
+	c := o.login(noemie, "")
+	c.do("MAIL FROM:<"+secretariat+"> ENVID=rdv-1", "250")
+	c.do("RCPT TO:<"+claire+"> NOTIFY=SUCCESS", "250")
+	c.do("RCPT TO:<"+outside+"> NOTIFY=SUCCESS,FAILURE", "250")
+	c.do("RCPT TO:<"+lea+"> NOTIFY=NEVER", "250")
+	c.do("DATA", "354")
+	c.send(strings.ReplaceAll(letter(secretariat), "\n", "\r\n") + ".\r\n")
+	c.expect("250")
+	o.until("both reports", func() bool { return len(o.content(secretariat, mailbox.Inbox)) == 2 })
+	all := strings.Join(o.content(secretariat, mailbox.Inbox), "\n")
+	for _, want := range []string{"Action: delivered", "claire.durand", "Action: relayed", outside, "Original-Envelope-Id: rdv-1"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("the reports lack %q:\n%s", want, all)
+		}
+	}
+	if strings.Contains(all, "Action: failed") || strings.Contains(all, "lea.petit") {
+		t.Errorf("the reports tell too much:\n%s", all)
+	}
+	if n := len(o.content(claire, mailbox.Inbox)); n != 1 {
+		t.Errorf("claire has %d messages", n)
+	}
+}
+
+// TestSuspendedHolds: what waits of a mailbox that was suspended is not sent, and does not fail, until it is active again.
+func TestSuspendedHolds(t *testing.T) {
+	o := newOffice(t, nil)
+	state := func(s policy.State) {
+		o.fixture.mu.Lock()
+		defer o.fixture.mu.Unlock()
+		a, _ := o.snap.Account(secretariat)
+		a.State = s
+	}
+	o.hop.answer = func(mail.Address) queue.Outcome { return queue.Outcome{Reply: *wire.Refuse(451, "4.3.0", "later")} }
+	reply := o.login(noemie, "").submit(secretariat, []string{outside}, letter(secretariat))
+	if !strings.HasPrefix(reply, "250") {
+		t.Fatal(reply)
+	}
+	id := queue.ID(strings.TrimPrefix(reply, "250 2.0.0 Ok: queued as "))
+	item := func() queue.Item {
+		e, err := o.queue.Show(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.Items[len(e.Items)-1]
+	}
+	o.until("the first attempt", func() bool { return item().Attempts == 1 })
+	state(policy.Suspended)
+	if err := o.queue.Retry(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	o.until("the hold", func() bool { return strings.Contains(item().Reply, "suspended") })
+	if it := item(); it.State != queue.Waiting || it.Attempts != 1 || len(o.hop.left()) != 1 {
+		t.Errorf("held: %+v, %d attempts at the next hop", it, len(o.hop.left()))
+	}
+	state(policy.Active)
+	o.hop.mu.Lock()
+	o.hop.answer = nil
+	o.hop.mu.Unlock()
+	if err := o.queue.Retry(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	o.until("the delivery", func() bool { return item().State == queue.Delivered })
+}
