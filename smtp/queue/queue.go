@@ -150,7 +150,7 @@ type Outcome struct {
 	// Unreachable says that the next hop could not even be asked: other messages for it need not try at once.
 	Unreachable bool
 	// Commit is run in the transaction that notes the outcome, nil for nothing: a delivery into our own store is there exactly when it is
-	// noted. When it errs, nothing is noted and the item is deferred.
+	// noted. When it errs, nothing is noted and the item is deferred; so it is none for what has left the platform, which would be sent again.
 	Commit func(store.Writer) error
 }
 
