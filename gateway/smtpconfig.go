@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"balorg/configs"
+	"balorg/mail"
 	"balorg/smtp"
 	"balorg/smtp/queue"
 	"balorg/smtp/relay"
@@ -29,6 +30,7 @@ type SubmissionConfig struct {
 // InboundConfig is the section inbound.
 type InboundConfig struct {
 	Networks                 configs.OneOrMore[configs.Value[Network]] `yaml:"networks"`
+	Postmaster               configs.Value[string]                     `yaml:"postmaster"`
 	MutualTLS                bool                                      `yaml:"mutual_tls"`
 	ClientCA                 configs.Value[string]                     `yaml:"client_ca"`
 	MaxMessage               configs.Size                              `yaml:"max_message,positive"`
@@ -142,6 +144,11 @@ func (c *Config) checkSMTP() configs.Problems {
 	if len(c.Listen.Inbound) > 0 && len(in.Networks) == 0 && !in.MutualTLS {
 		problems.Warn(c.Listen.Inbound[0].Pos, "inbound: {networks: [192.0.2.0/24]}, or mutual_tls: true", "no mail is taken here: neither networks nor certificates are let in")
 	}
+	if in.Postmaster.Set {
+		if _, err := mail.ParseAddress(in.Postmaster.V); err != nil {
+			problems.Add(in.Postmaster.Pos, "the address of an account", "%v", err)
+		}
+	}
 	if in.ClientCA.Set {
 		if _, err := loadRoots(c.path(in.ClientCA.V)); err != nil {
 			problems.Add(in.ClientCA.Pos, "", "%v", err)
@@ -167,8 +174,9 @@ func (c *Config) smtpFrozen(next *Config) string {
 		return "notifications" // but for what the templates say
 	}
 	a, b := c.Inbound, next.Inbound
-	same := slices.EqualFunc(a.Networks, b.Networks, func(x, y configs.Value[Network]) bool { return x.V == y.V }) && a.ClientCA.V == b.ClientCA.V
-	a.Networks, b.Networks, a.ClientCA, b.ClientCA = nil, nil, configs.Value[string]{}, configs.Value[string]{}
+	same := slices.EqualFunc(a.Networks, b.Networks, func(x, y configs.Value[Network]) bool { return x.V == y.V }) && a.ClientCA.V == b.ClientCA.V && a.Postmaster.V == b.Postmaster.V
+	a.Networks, b.Networks = nil, nil
+	a.ClientCA, b.ClientCA, a.Postmaster, b.Postmaster = configs.Value[string]{}, configs.Value[string]{}, configs.Value[string]{}, configs.Value[string]{}
 	if !same || fmt.Sprint(a) != fmt.Sprint(b) {
 		return "inbound"
 	}

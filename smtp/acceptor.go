@@ -68,9 +68,10 @@ type Notices interface {
 
 // AcceptorOptions are what an Acceptor works with.
 type AcceptorOptions struct {
-	Hostname   string
-	Language   string // of texts to people who have none of their own: fr or en
-	MaxMessage int64  // octets
+	Hostname string
+	Language string // of texts to people who have none of their own: fr or en
+	// Postmaster is the account that gets what others write to postmaster at a domain of ours (RFC 5321, 4.5.1); empty: nobody does.
+	Postmaster mail.Address
 	Limits     Limits
 	Snapshot   func() *policy.Snapshot
 	Trusted    policy.Trusted

@@ -87,7 +87,11 @@ func publicSender(reason policy.Reason) string {
 
 // Rcpt implements Handler.
 func (h *inbound) Rcpt(ctx context.Context, to wire.Recipient) error {
-	d := h.s.opt.Snapshot().Receives(to.Address)
+	snap := h.s.opt.Snapshot()
+	d := snap.Receives(to.Address)
+	if !d.Allowed && h.s.opt.Postmaster != "" && to.Address.Local() == "postmaster" && snap.IsLocal(to.Address.Domain()) {
+		d = snap.Receives(h.s.opt.Postmaster)
+	}
 	if !d.Allowed {
 		return h.refused(ctx, "RCPT TO:<"+string(to.Address)+">", nil, d.Reason.Text, wire.Refuse(550, "5.1.1", "<%s>: no such mailbox here", to.Address))
 	}

@@ -623,3 +623,28 @@ func TestSuspendedHolds(t *testing.T) {
 	}
 	o.until("the delivery", func() bool { return item().State == queue.Delivered })
 }
+
+// TestPostmaster: who is named as such gets mail for the postmaster of every domain of ours, and where nobody is there is none.
+func TestPostmaster(t *testing.T) {
+	for _, who := range []mail.Address{"", claire} {
+		o := newOffice(t, func(opt *AcceptorOptions) { opt.Postmaster = who })
+		want := "250"
+		if who == "" {
+			want = "550 5.1.1"
+		}
+		c := o.dial(t.Context(), Inbound)
+		c.hello(Inbound)
+		c.do("MAIL FROM:<"+outside+">", "250")
+		c.do("RCPT TO:<Postmaster@sapins.mssante.fr>", want)
+		c.do("RCPT TO:<postmaster@chu-exemple.mssante.fr>", "550 5.1.1")
+		if who == "" {
+			continue
+		}
+		c.do("DATA", "354")
+		c.send("From: <" + outside + ">\r\n\r\nx\r\n.\r\n")
+		c.expect("250")
+		if n := len(o.content(claire, mailbox.Inbox)); n != 1 {
+			t.Errorf("%d messages", n)
+		}
+	}
+}
