@@ -68,9 +68,17 @@ func (b *bench) startBalorg(dir, sections string) (*server, error) {
 	if out, err := passwd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("setting the password: %w\n%s", err, out)
 	}
-	s := &server{name: "balorg", user: person, password: password}
+	return b.launchBalorg(dir)
+}
+
+// launchBalorg starts the daemon on the configuration and the state that are in a folder.
+func (b *bench) launchBalorg(dir string) (*server, error) {
 	ready := filepath.Join(dir, "ready.json")
-	if err := b.start(s, b.binary, "serve", "--config", config, "--ready-file", ready); err != nil {
+	if err := os.Remove(ready); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an earlier one
+		return nil, err
+	}
+	s := &server{name: "balorg", user: person, password: password}
+	if err := b.start(s, b.binary, "serve", "--config", filepath.Join(dir, "balorg.yaml"), "--ready-file", ready); err != nil {
 		return nil, err
 	}
 	var l struct{ IMAP, IMAPS, Submission []string }

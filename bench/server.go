@@ -173,6 +173,7 @@ func number(digits string) int {
 type usage struct {
 	cpu      time.Duration // its processes that ended included
 	resident int           // octets of memory now
+	mapped   int           // of those, pages of files: the system takes them back when it needs them
 }
 
 func (s *server) usage() (u usage, err error) {
@@ -184,8 +185,9 @@ func (s *server) usage() (u usage, err error) {
 			u.cpu += time.Duration(spent.Nano())
 		}
 		statm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", m.pid)) // as above
-		if fields := strings.Fields(string(statm)); len(fields) > 1 {
+		if fields := strings.Fields(string(statm)); len(fields) > 2 {
 			u.resident += number(fields[1]) * os.Getpagesize()
+			u.mapped += number(fields[2]) * os.Getpagesize()
 		}
 	}
 	return u, err
