@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -63,11 +64,15 @@ func checkMessage(r store.Reader, m Message, report func(problem string)) error 
 	}
 	waiting := 0
 	for _, it := range items {
-		_, err := r.Get(itemKey(tableWaiting, m.ID, it.N))
+		row, err := r.Get(itemKey(tableWaiting, m.ID, it.N))
+		want := []byte(nil)
 		if it.State == Waiting {
 			waiting++
+			if !m.Held {
+				want = waitingRow(it)
+			}
 		}
-		if (err == nil) != (it.State == Waiting) {
+		if (err == nil) != (it.State == Waiting) || !bytes.Equal(row, want) {
 			report(fmt.Sprintf("queue: item %d of message %s is %s, and its index says otherwise", it.N, m.ID, it.State))
 		}
 	}

@@ -30,7 +30,7 @@ func (q *Queue) EnqueueTx(tx store.Writer, m Message, items []Item) error {
 				it.Next = m.Accepted
 			}
 			waiting = append(waiting, it)
-			if err := tx.Set(itemKey(tableWaiting, m.ID, it.N), nil); err != nil {
+			if err := setWaiting(tx, it, m.Held); err != nil {
 				return err
 			}
 		}

@@ -206,12 +206,16 @@ func (q *Queue) commit(ctx context.Context, d Delivery, j judgement, outcomes []
 	return next, err
 }
 
-// setItemTx writes an item that was waiting.
+// setItemTx writes an item that was waiting, of a message that is not held, or no longer.
 func (q *Queue) setItemTx(tx store.Writer, it Item) error {
-	if it.State != Waiting {
-		if err := tx.Delete(itemKey(tableWaiting, it.Message, it.N)); err != nil {
-			return err
-		}
+	var err error
+	if it.State == Waiting {
+		err = setWaiting(tx, it, false)
+	} else {
+		err = tx.Delete(itemKey(tableWaiting, it.Message, it.N))
+	}
+	if err != nil {
+		return err
 	}
 	return setJSON(tx, itemKey(tableItem, it.Message, it.N), it)
 }

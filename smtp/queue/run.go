@@ -85,27 +85,16 @@ func (q *Queue) load(ctx context.Context) error {
 	q.sched = newSchedule(q.opt.MaxAttempts, q.opt.PerDestination)
 	err := q.opt.Store.View(ctx, func(r store.Reader) error {
 		prefix := []byte(tableWaiting)
-		held := make(map[ID]bool)
-		for k := range r.Scan(prefix, store.PrefixEnd(prefix)) {
+		for k, row := range r.Scan(prefix, store.PrefixEnd(prefix)) {
 			id, n, ok := parseItemKey(tableWaiting, k)
 			if !ok {
 				continue // Check tells of it
 			}
-			if _, known := held[id]; !known {
-				m, err := getMessage(r, id)
-				if err != nil {
-					q.log.ErrorContext(ctx, "a message of the queue cannot be read: run `balorg check-store`", slog.Any("id", id), slog.Any("error", err))
-				}
-				held[id] = m.Held || err != nil
+			it, ok := parseWaiting(row)
+			if !ok {
+				continue // held
 			}
-			if held[id] {
-				continue
-			}
-			it, err := getItem(r, id, n)
-			if err != nil {
-				q.log.ErrorContext(ctx, "an item of the queue cannot be read: run `balorg check-store`", slog.Any("id", id), slog.Any("error", err))
-				continue
-			}
+			it.Message, it.N = id, n
 			q.addLocked(it)
 		}
 		return r.Err()
