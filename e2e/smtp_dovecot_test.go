@@ -91,7 +91,7 @@ func TestDovecotTeam(t *testing.T) {
 		if got.flags != "" || !strings.HasPrefix(got.octets, "Return-Path: <"+outside+">\r\n") || !strings.HasSuffix(got.octets, question) {
 			t.Errorf("flags %q\n%s", got.flags, got.octets)
 		}
-		d.settled(send(t, composed(address(secretariat), "reponse-1@poste", "In-Reply-To: <question-1@chu>")))
+		d.settled(send(t, composed(address(secretariat), "suite-1@poste", "In-Reply-To: <question-1@chu>")))
 		if got := c.one(d, "INBOX", "question-1@chu"); got.flags != `\Answered` {
 			t.Errorf("flags of what was answered: %q", got.flags)
 		}

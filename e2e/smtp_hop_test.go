@@ -84,7 +84,7 @@ func relayTo(h *hop, timeouts string) string {
 }
 
 // tried waits for the first attempt to deliver a message to the one recipient that is not ours.
-func (d *daemon) tried(id string) (state string, reply string) {
+func (d *daemon) tried(id string) (state, reply string) {
 	d.t.Helper()
 	d.eventually(newsTimeout, "an attempt to deliver "+id, func() error {
 		it := d.entry(id).Items[1]

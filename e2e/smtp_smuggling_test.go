@@ -121,9 +121,16 @@ func TestSmuggling(t *testing.T) {
 		name, from, to, victim string
 		dial                   func(*testing.T) *mailer
 	}{
-		{"submission", address(secretariat), mssante(paul), victim, func(t *testing.T) *mailer { return submitter(t, d, noemie, "") }},
-		{"inbound", outside, mssante(paul), mssante(claire), func(t *testing.T) *mailer { return operator(t, d) }},
+		{"submission", address(secretariat), mssante(paul), victim, func(t *testing.T) *mailer {
+			t.Helper()
+			return submitter(t, d, noemie, "")
+		}},
+		{"inbound", outside, mssante(paul), mssante(claire), func(t *testing.T) *mailer {
+			t.Helper()
+			return operator(t, d)
+		}},
 		{"lmtp", outside, mssante(paul), mssante(claire), func(t *testing.T) *mailer {
+			t.Helper()
 			m := dialMail(t, "tcp", d.listeners.LMTP[0], nil)
 			m.do("LHLO mx.chu-exemple.mssante.fr", "250-")
 			return m
