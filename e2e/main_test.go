@@ -1,6 +1,6 @@
 // Package e2e drives the real binary over real sockets: with mail clients as people use them (mbsync, offlineimap, interimap, curl,
-// Python's imaplib, neomutt), with mail stores as they run elsewhere (Dovecot, Cyrus), with raw connections that behave badly, with
-// cables that are pulled out, and with signals and full disks.
+// Python's imaplib, neomutt; swaks, msmtp, s-nail), with mail stores and mail servers as they run elsewhere (Dovecot, Cyrus; Postfix and
+// its smtp-sink), with raw connections that behave badly, with cables that are pulled out, and with signals and full disks.
 //
 // Every test has a daemon and a state of its own, and ends with `balorg check-store` on that state. A client that is not
 // installed fails its test: peers.sh installs them all.
