@@ -81,6 +81,7 @@ type tally struct {
 
 // submitUntilCut submits messages until the connection ends.
 func submitUntilCut(t *testing.T, c *exchange.Submitter, prefix string, s *submissions) {
+	t.Helper()
 	for i := 0; ; i++ {
 		id := fmt.Sprintf("%s-m%d@test", prefix, i)
 		size := smallBody

@@ -136,5 +136,7 @@ func (s *Sink) take(content string) {
 		s.bad = append(s.bad, content[:min(len(content), maxExcerpt)])
 		return
 	}
-	s.taken = append(s.taken, Delivery{MessageID: id[1], QueueID: queued[1], At: time.Now(), Octets: len(content)})
+	s.taken = append(s.taken, Delivery{ // with copies: else each kept the whole message in memory
+		MessageID: strings.Clone(id[1]), QueueID: strings.Clone(queued[1]), At: time.Now(), Octets: len(content),
+	})
 }

@@ -114,7 +114,7 @@ func (d *daemon) start(args ...string) {
 	d.ended = ended
 	process := d.process
 	go func() {
-		process.Wait() //nolint:errcheck // it is stopped, or killed
+		process.Wait() // it is stopped, or killed
 		close(ended)
 	}()
 	tick := time.NewTicker(10 * time.Millisecond)
