@@ -125,11 +125,16 @@ func (f *fixture) run() (stop func()) {
 // put accepts a message for some recipients.
 func (f *fixture) put(to ...wire.Recipient) ID {
 	f.t.Helper()
+	return f.putHeld(false, to...)
+}
+
+func (f *fixture) putHeld(held bool, to ...wire.Recipient) ID {
+	f.t.Helper()
 	content := f.content("Subject: x\r\n\r\nhello\r\n")
 	defer content.Discard()
 	m := Message{
 		ID: NewID(f.clock()), Size: content.Size(), From: wire.Sender{Address: "sec@sapins.mssante.fr"}, Origin: Submission, Accepted: f.clock(),
-		Mailbox: audit.Party{ID: claire, Address: "claire@sapins.fr"},
+		Mailbox: audit.Party{ID: claire, Address: "claire@sapins.fr"}, Held: held,
 	}
 	var items []Item
 	for _, r := range to {
