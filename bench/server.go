@@ -29,6 +29,7 @@ type server struct {
 	ended      chan struct{} // closed when the process has, with exit
 	exit       error
 	silent     bool // its exit status tells nothing
+	grouped    bool // it ends its whole process group, which must not be ours
 }
 
 const (
@@ -43,7 +44,7 @@ const (
 func (b *bench) start(s *server, name string, args ...string) error {
 	s.process = exec.Command(name, args...)
 	s.process.Stderr = os.Stderr
-	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // it does not outlive us, whatever ends us
+	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: s.grouped} // it does not outlive us, whatever ends us
 	if err := s.process.Start(); err != nil {
 		return err
 	}
