@@ -75,6 +75,7 @@ type DB struct {
 	engine  *engine // nil: failed, being reopened
 	closed  bool
 
+	closeTimeout time.Duration
 	journalLimit int64                         // a longer journal makes a checkpoint; of who writes
 	persist      func(*engine, *overlay) error // write; replaced by tests that need a disk that fails
 	reopened     chan struct{}                 // gets a token after each reopening
@@ -97,6 +98,7 @@ func Open(opt Options) (*DB, error) {
 		space:        &space{minFree: opt.MinFree},
 		watches:      newWatches(),
 		wake:         make(chan struct{}, 1),
+		closeTimeout: closeTimeout,
 		journalLimit: journalLimit,
 		reopened:     make(chan struct{}, 1),
 	}
@@ -170,7 +172,15 @@ func (db *DB) open() (*engine, error) {
 	return e, nil
 }
 
-// Close waits for the transactions and views that run, answers ErrUnavailable to all others, and closes the engine.
+// closeTimeout bounds the wait for the engine at the end. Badger tries for ever to write its last table, on a disk that is gone too; nothing is
+// lost without it, for the journal has what the tables lack.
+const closeTimeout = 20 * time.Second
+
+// errUnclosed is what Close answers when the engine does not end.
+var errUnclosed = errors.New("the engine cannot write its files to an end; the next start reads the journal")
+
+// Close waits for the transactions and views that run, answers ErrUnavailable to all others, and closes the engine. One that does not end is left
+// to itself after closeTimeout: what was answered is durable either way.
 func (db *DB) Close() error {
 	db.mu.Lock()
 	if db.closed {
@@ -192,10 +202,22 @@ func (db *DB) Close() error {
 		return nil
 	}
 	<-e.idle
-	if err := e.close(); err != nil {
+	if err := db.end(e); err != nil {
 		return fmt.Errorf("close the state: %w", err)
 	}
 	return nil
+}
+
+// end closes an engine that nobody uses any more, within bounds.
+func (db *DB) end(e *engine) error {
+	closed := make(chan error, 1)
+	go func() { closed <- e.close() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(db.closeTimeout):
+		return errUnclosed
+	}
 }
 
 // View implements Store.

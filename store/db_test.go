@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func openTest(t *testing.T, opt Options) *DB {
@@ -435,5 +436,24 @@ func TestEngineLog(t *testing.T) {
 	l.Errorf("broken %d\n", 4)
 	if got := strings.Count(out.String(), "\n"); got != 2 || !strings.Contains(out.String(), `message="slow 3"`) {
 		t.Errorf("log: %s", out.String())
+	}
+}
+
+// TestCloseWithoutDisk: a state whose disk is gone does not keep the daemon from ending.
+func TestCloseWithoutDisk(t *testing.T) {
+	dir := t.TempDir()
+	db, err := Open(Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := put(db, "a", "1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	db.closeTimeout = 100 * time.Millisecond
+	if err := db.Close(); !errors.Is(err, errUnclosed) {
+		t.Errorf("close: %v", err)
 	}
 }

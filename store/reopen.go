@@ -29,7 +29,7 @@ func (db *DB) retire(e *engine) {
 func (db *DB) reopen(old *engine) {
 	defer db.wg.Done()
 	<-old.idle
-	if err := old.close(); err != nil {
+	if err := db.end(old); err != nil {
 		db.log.LogAttrs(db.ctx, slog.LevelWarn, "state closed with an error", slog.Any("error", err))
 	}
 	if db.opt.InMemory {
