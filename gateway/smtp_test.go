@@ -112,7 +112,7 @@ func TestWhitelist(t *testing.T) {
 		{[]string{"d.mssante.fr"}, true, false, "d.mssante.fr", "c.mssante.fr"},
 	} {
 		g.Write("liste.xml", whitelist(step.list...))
-		problems, err := g.Gateway.Reload(t.Context(), step.force)
+		problems, err := g.Reload(t.Context(), step.force)
 		if warned := strings.Contains(fmt.Sprint(problems), "trust_space"); err != nil || warned != step.warned {
 			t.Errorf("%v: %v, %v", step.list, problems, err)
 		}

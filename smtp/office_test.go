@@ -587,8 +587,8 @@ func TestSuccessReport(t *testing.T) {
 func TestSuspendedHolds(t *testing.T) {
 	o := newOffice(t, nil)
 	state := func(s policy.State) {
-		o.fixture.mu.Lock()
-		defer o.fixture.mu.Unlock()
+		o.mu.Lock()
+		defer o.mu.Unlock()
 		a, _ := o.snap.Account(secretariat)
 		a.State = s
 	}
