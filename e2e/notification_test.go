@@ -23,25 +23,8 @@ type smarthost struct {
 
 func startSmarthost(t *testing.T) *smarthost {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &smarthost{address: l.Addr().String()}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() { s.serve(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		serving.Wait()
-	})
+	s := &smarthost{}
+	s.address = serveTCP(t, s.serve)
 	return s
 }
 
@@ -49,7 +32,6 @@ func startSmarthost(t *testing.T) *smarthost {
 const smarthostTimeout = 5 * time.Second
 
 func (s *smarthost) serve(conn net.Conn) {
-	defer conn.Close()
 	in := textproto.NewReader(bufio.NewReader(conn))
 	fmt.Fprint(conn, "220 smarthost\r\n")
 	var commands strings.Builder
@@ -138,6 +120,13 @@ func TestNotificationFromDovecot(t *testing.T) {
 	file("", "automatic@test", "Auto-Submitted: auto-generated\r\n")
 	file("", "second@test", "")
 	told(2, "Un nouveau message")
+	// Killed before it has written down that the notice left, the daemon would send it again: SMTP has no means against that.
+	d.eventually(newsTimeout, "the end of the queue", func() error {
+		if n := d.metric("balorg_smtp_queue_waiting_count"); n > 0 {
+			return fmt.Errorf("%v recipients wait", n)
+		}
+		return nil
+	})
 	d.kill()
 	file("", "third@test", "")
 	file("", "list@test", "List-Id: <l.example.org>\r\n")

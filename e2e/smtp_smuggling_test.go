@@ -33,11 +33,18 @@ type wiretap struct {
 
 func tap(t *testing.T) *wiretap {
 	t.Helper()
+	w := &wiretap{}
+	w.address = serveTCP(t, w.serve)
+	return w
+}
+
+// serveTCP serves each connection to an address of the system's choice until the test ends, and answers the address.
+func serveTCP(t *testing.T, serve func(net.Conn)) (address string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wiretap{address: l.Addr().String()}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -47,7 +54,7 @@ func tap(t *testing.T) *wiretap {
 			}
 			serving.Go(func() {
 				defer conn.Close()
-				w.serve(conn)
+				serve(conn)
 			})
 		}
 	})
@@ -55,7 +62,7 @@ func tap(t *testing.T) *wiretap {
 		l.Close()
 		serving.Wait()
 	})
-	return w
+	return l.Addr().String()
 }
 
 func (w *wiretap) serve(conn net.Conn) {

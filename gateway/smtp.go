@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 
-	"balorg/mail"
 	"balorg/policy"
 	"balorg/smtp"
 	"balorg/smtp/queue"
@@ -27,9 +26,8 @@ func (s smtpServices) all() []*server {
 
 // newSMTP makes what takes mail, and what carries it on.
 func (g *Gateway) newSMTP(cfg *Config) error {
-	postmaster, _ := mail.ParseAddress(cfg.Inbound.Postmaster.V) // checked
 	opt := smtp.AcceptorOptions{
-		Postmaster: postmaster,
+		Postmaster: cfg.postmaster(),
 		Hostname:   cfg.Hostname.Or("localhost"), Language: cfg.Language.Or("fr"), Limits: cfg.Submission.Limits,
 		Snapshot: g.snapshot.Load, Trusted: g.trusted, Store: g.st.db, Bodies: g.st.bodies, Boxes: g.st.boxes, Queue: g.st.queue, Sent: g.st.sent,
 		Trace: g.st.trace, Logger: g.log, Home: g.home,
@@ -115,9 +113,8 @@ func (g *Gateway) smtpRoles(cfg *Config) (map[smtp.Role]smtp.Service, error) {
 	}
 	// LMTP listens where only programs of this machine are.
 	local := smtp.Gate{Unix: true, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}}
-	postmaster, _ := mail.ParseAddress(cfg.Inbound.Postmaster.V) // checked
 	in := smtp.Service{
-		Postmaster: postmaster,
+		Postmaster: cfg.postmaster(),
 		MaxMessage: int64(cfg.Inbound.MaxMessage), MaxRecipients: cfg.Inbound.MaxRecipients, TLS: mutual, RequireTLS: !cfg.Inbound.InsecureNoTLS,
 		NewHandler: func(c *smtp.Client) smtp.Handler { return g.acceptor.Inbound(c, gate) },
 	}

@@ -159,6 +159,15 @@ func (c *Config) checkSMTP() configs.Problems {
 	return problems
 }
 
+// postmaster is the account that gets mail for the postmaster, empty for none. The address has been checked.
+func (c *Config) postmaster() mail.Address {
+	a, err := mail.ParseAddress(c.Inbound.Postmaster.V)
+	if err != nil {
+		return ""
+	}
+	return a
+}
+
 // smtpFrozen answers the first section of those about SMTP that differs.
 func (c *Config) smtpFrozen(next *Config) string {
 	if c.Submission != next.Submission {

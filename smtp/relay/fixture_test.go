@@ -101,12 +101,7 @@ func (s *server) play(conn net.Conn, next script) {
 			conn.(*net.TCPConn).SetLinger(0)
 			return
 		case step == "!slow":
-			for s.t.Context().Err() == nil {
-				if _, err := io.CopyN(io.Discard, conn, 1); err != nil {
-					return
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
+			s.sip(conn)
 			return
 		case step == "!hang":
 			<-s.t.Context().Done()
@@ -311,4 +306,20 @@ func lookupError(name string, there bool, n int) error {
 		return &net.DNSError{Err: "server misbehaving", Name: name, IsTemporary: true}
 	}
 	return nil
+}
+
+// sip reads one octet after the other, at a pace, until the client or the test ends.
+func (s *server) sip(conn io.Reader) {
+	pace := time.NewTicker(5 * time.Millisecond)
+	defer pace.Stop()
+	for {
+		if _, err := io.CopyN(io.Discard, conn, 1); err != nil {
+			return
+		}
+		select {
+		case <-pace.C:
+		case <-s.t.Context().Done():
+			return
+		}
+	}
 }
