@@ -74,7 +74,7 @@ func (b *mailbag) Data(_ context.Context, env *smtpwire.Envelope, content io.Rea
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.got = append(b.got, fmt.Sprintf("from <%s> to %v\n\n%s", env.From.Address, env.To[0].Address, octets))
-	return []smtpwire.Reply{*smtpwire.Refuse(250, "2.0.0", "Ok")}, nil
+	return []smtpwire.Reply{*smtpwire.NewReply(250, "2.0.0", "Ok")}, nil
 }
 
 func (b *mailbag) all() []string {

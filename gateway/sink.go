@@ -94,5 +94,5 @@ func (h sinkHandler) Data(_ context.Context, env *wire.Envelope, content io.Read
 	if err := os.Rename(name+".part", name); err != nil {
 		return nil, err
 	}
-	return []wire.Reply{*wire.Refuse(250, "2.0.0", "Ok: kept as %s", filepath.Base(name))}, nil
+	return []wire.Reply{*wire.NewReply(250, "2.0.0", "Ok: kept as %s", filepath.Base(name))}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,12 +50,12 @@ type places struct {
 	inboxes map[mail.AccountID]*mailbox.Account
 }
 
-// store writes the octets of a message: fields of ours, the header, the body as it streams in. What it keeps of an error is discarded.
+// store writes the octets of a message: fields of ours, the header, the body as it streams in. After an error there is nothing to discard.
 func (s *Acceptor) store(ctx context.Context, a *accepted, above string, head *header.Header, rest io.Reader) (err error) {
 	if a.content, err = s.opt.Boxes.NewMessage(ctx); err != nil {
 		return err
 	}
-	out := &counting{Message: a.content}
+	out := &eightBitWriter{w: a.content}
 	hashing := header.NewHashing(rest)
 	_, err = io.WriteString(out, above)
 	if err == nil {
@@ -71,29 +72,22 @@ func (s *Acceptor) store(ctx context.Context, a *accepted, above string, head *h
 		return err
 	}
 	a.body, a.message.Size = hashing.Sum(), a.content.Size()
-	if out.eightBit && a.message.From.Body != wire.BodyBinary {
+	if out.found && a.message.From.Body != wire.BodyBinary {
 		a.message.From.Body = wire.Body8Bit // whatever was said: the next hop is to know
 	}
 	return nil
 }
 
-// counting is a message that looks for octets that not every server takes.
-type counting struct {
-	*mailbox.Message
-	eightBit bool
+// eightBitWriter passes octets on and tells whether any was of a kind that not every server takes (RFC 6152).
+type eightBitWriter struct {
+	w     io.Writer
+	found bool
 }
 
 // Write implements io.Writer.
-func (c *counting) Write(p []byte) (int, error) {
-	if !c.eightBit {
-		for _, b := range p {
-			if b >= 0x80 {
-				c.eightBit = true
-				break
-			}
-		}
-	}
-	return c.Message.Write(p)
+func (e *eightBitWriter) Write(p []byte) (int, error) {
+	e.found = e.found || slices.ContainsFunc(p, func(b byte) bool { return b >= 0x80 })
+	return e.w.Write(p)
 }
 
 // accept makes a message durable everywhere at once, and answers the id it goes by: that of an earlier one when a client hands over the same
@@ -103,12 +97,16 @@ func (s *Acceptor) accept(ctx context.Context, a *accepted) (queue.ID, error) {
 	if err != nil {
 		return "", err
 	}
+	var seal *queue.Seal // outside the transaction, in which others wait
+	if a.sender != nil && a.id != "" {
+		seal = a.seal()
+	}
 	id := a.message.ID
 	again := false
 	err = s.opt.Store.Update(ctx, func(tx store.Writer) (err error) {
 		id = a.message.ID
-		if a.sender != nil && a.id != "" {
-			former, found, err := s.opt.Queue.SealTx(tx, a.seal(), id)
+		if seal != nil {
+			former, found, err := s.opt.Queue.SealTx(tx, *seal, id)
 			if again = found; err != nil || found {
 				id = former
 				return err
@@ -125,12 +123,13 @@ func (s *Acceptor) accept(ctx context.Context, a *accepted) (queue.ID, error) {
 }
 
 // seal names the message among those that the person sends.
-func (a *accepted) seal() queue.Seal {
+func (a *accepted) seal() *queue.Seal {
 	to := make([]mail.Address, len(a.to))
 	for i, r := range a.to {
 		to[i] = r.Address
 	}
-	return queue.NewSeal(a.person.ID, a.id, to, a.body)
+	seal := queue.NewSeal(a.person.ID, a.id, to, a.body)
+	return &seal
 }
 
 // places opens the mailboxes that take part. The first use of one makes it.

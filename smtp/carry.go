@@ -45,11 +45,11 @@ func each(d queue.Delivery, one func(queue.Item) queue.Outcome) []queue.Outcome 
 }
 
 func deferred(code int, enhanced string, err error) queue.Outcome {
-	return queue.Outcome{Reply: *wire.Refuse(code, enhanced, "%v", err)}
+	return queue.Outcome{Reply: *wire.NewReply(code, enhanced, "%v", err)}
 }
 
 func failed(code int, enhanced, text string) queue.Outcome {
-	return queue.Outcome{Result: queue.ResultFailed, Reply: *wire.Refuse(code, enhanced, "%s", text)}
+	return queue.Outcome{Result: queue.ResultFailed, Reply: *wire.NewReply(code, enhanced, "%s", text)}
 }
 
 // inboxCarrier delivers what could not be delivered when the message was accepted: to servers, and to mailboxes that were full.
@@ -65,7 +65,7 @@ func (c inboxCarrier) Carry(ctx context.Context, d queue.Delivery) []queue.Outco
 		if !ok {
 			return failed(550, "5.1.1", "There is no such mailbox any more")
 		}
-		done := queue.Outcome{Result: queue.ResultDelivered, Reply: *wire.Refuse(250, "2.1.5", "Delivered")}
+		done := queue.Outcome{Result: queue.ResultDelivered, Reply: *wire.NewReply(250, "2.1.5", "Delivered")}
 		server := c.s.opt.Home(account)
 		if server == nil {
 			box, err := c.s.opt.Boxes.Account(ctx, account.ID, account.Quota)
@@ -147,7 +147,7 @@ func (c sentCarrier) Carry(ctx context.Context, d queue.Delivery) []queue.Outcom
 			return deferred(451, "4.4.0", err)
 		}
 		return queue.Outcome{
-			Result: queue.ResultDelivered, Reply: *wire.Refuse(250, "2.1.5", "Kept in %s", place.Folder), Peer: account.Mailstore,
+			Result: queue.ResultDelivered, Reply: *wire.NewReply(250, "2.1.5", "Kept in %s", place.Folder), Peer: account.Mailstore,
 			Commit: func(tx store.Writer) error { return c.placeTx(tx, d, it, place, withBcc && !place.Found) },
 		}
 	})
@@ -163,7 +163,7 @@ func (c sentCarrier) within(ctx context.Context, account *policy.Account, d queu
 	if err != nil {
 		return deferred(451, "4.3.0", err)
 	}
-	return queue.Outcome{Result: queue.ResultDelivered, Reply: *wire.Refuse(250, "2.1.5", "Kept"), Commit: func(tx store.Writer) error {
+	return queue.Outcome{Result: queue.ResultDelivered, Reply: *wire.NewReply(250, "2.1.5", "Kept"), Commit: func(tx store.Writer) error {
 		_, err := box.DeliverBodyTx(tx, folder, d.Message.Body, d.Message.Size, seen(), d.Message.Accepted)
 		return err
 	}}
@@ -236,7 +236,7 @@ func (c answeredCarrier) Carry(ctx context.Context, d queue.Delivery) []queue.Ou
 		if err != nil {
 			return deferred(451, "4.3.0", err)
 		}
-		return queue.Outcome{Result: queue.ResultDelivered, Reply: *wire.Refuse(250, "2.0.0", "Marked")}
+		return queue.Outcome{Result: queue.ResultDelivered, Reply: *wire.NewReply(250, "2.0.0", "Marked")}
 	})
 }
 
@@ -344,7 +344,7 @@ func (c relayCarrier) Carry(ctx context.Context, d queue.Delivery) []queue.Outco
 		account, ok := snap.ByID(id)
 		if ok && account.State == policy.Suspended {
 			return each(d, func(queue.Item) queue.Outcome {
-				return queue.Outcome{Result: queue.ResultHeld, Reply: *wire.Refuse(450, "4.7.1", "The sender's mailbox is suspended")}
+				return queue.Outcome{Result: queue.ResultHeld, Reply: *wire.NewReply(450, "4.7.1", "The sender's mailbox is suspended")}
 			})
 		}
 		as.Mailbox = account

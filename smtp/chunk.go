@@ -14,12 +14,12 @@ var errAborted = errors.New("the client has given the message up")
 func (s *session) bdat(args string) error {
 	chunk, err := wire.ParseChunk(args)
 	if err != nil {
-		s.say(wire.Refuse(closing, "4.7.0", "What follows cannot be understood"))
+		s.say(wire.NewReply(closing, "4.7.0", "What follows cannot be understood"))
 		s.done = true
 		return err
 	}
 	if err := s.admitted(); err != nil {
-		s.say(wire.Refuse(closing, "4.7.0", "No chunk is read before that"))
+		s.say(wire.NewReply(closing, "4.7.0", "No chunk is read before that"))
 		s.done = true
 		return err
 	}
@@ -99,7 +99,7 @@ func (s *session) between(cmd wire.Command) (chunk wire.Chunk, ok bool, err erro
 			return chunk, true, nil
 		}
 		s.answer(err)
-		s.say(wire.Refuse(closing, "4.7.0", "What follows cannot be understood"))
+		s.say(wire.NewReply(closing, "4.7.0", "What follows cannot be understood"))
 		s.done = true
 	case "RSET", "QUIT", "EHLO", "HELO", "LHLO":
 		s.next = &cmd

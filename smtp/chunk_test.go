@@ -150,7 +150,7 @@ func TestRefusedChunks(t *testing.T) {
 	t.Run("unread by the handler", func(t *testing.T) {
 		f, c := newFixture(t)
 		f.onData = func(context.Context, fakeHandler, *wire.Envelope, io.Reader) ([]wire.Reply, error) {
-			return nil, wire.Refuse(550, "5.7.1", "Not this one")
+			return nil, wire.NewReply(550, "5.7.1", "Not this one")
 		}
 		c.withRecipients(1)
 		c.send(chunk(evil, "") + chunk(evil, " LAST") + "RSET\r\n")
@@ -180,7 +180,7 @@ func TestChunksOverLMTP(t *testing.T) {
 		}
 		var replies []wire.Reply
 		for i := range env.To {
-			replies = append(replies, []wire.Reply{*okay("2.0.0", "Taken"), *wire.Refuse(452, "4.2.2", "Full")}[i%2])
+			replies = append(replies, []wire.Reply{*okay("2.0.0", "Taken"), *wire.NewReply(452, "4.2.2", "Full")}[i%2])
 		}
 		return replies, nil
 	}

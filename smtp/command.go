@@ -40,9 +40,9 @@ func (s *session) dispatch(cmd wire.Command) {
 	var err error
 	switch {
 	case !known:
-		err = wire.Refuse(500, "5.5.1", "This command is not known here")
+		err = wire.NewReply(500, "5.5.1", "This command is not known here")
 	case c.bare && cmd.Args != "":
-		err = wire.Refuse(501, "5.5.4", "%s takes no arguments", cmd.Verb)
+		err = wire.NewReply(501, "5.5.4", "%s takes no arguments", cmd.Verb)
 	default:
 		if !c.open {
 			err = s.admitted()
@@ -58,9 +58,9 @@ func (s *session) dispatch(cmd wire.Command) {
 func (s *session) admitted() error {
 	switch {
 	case s.service.RequireTLS && s.client.TLS == nil:
-		return wire.Refuse(530, "5.7.0", "STARTTLS comes first")
+		return wire.NewReply(530, "5.7.0", "STARTTLS comes first")
 	case s.client.Role == Submission && s.client.Login.Person == nil:
-		return wire.Refuse(530, "5.7.0", "Authentication is required")
+		return wire.NewReply(530, "5.7.0", "Authentication is required")
 	}
 	return nil
 }

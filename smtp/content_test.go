@@ -149,7 +149,7 @@ func TestRefusedContent(t *testing.T) {
 		f := newFixture(t, nil)
 		f.onData = func(_ context.Context, _ fakeHandler, _ *wire.Envelope, r io.Reader) ([]wire.Reply, error) {
 			io.ReadFull(r, make([]byte, 3))
-			return nil, wire.Refuse(550, "5.7.1", "Not this one")
+			return nil, wire.NewReply(550, "5.7.1", "Not this one")
 		}
 		c := f.dial(t.Context(), role)
 		c.hello(role)
@@ -178,7 +178,7 @@ func TestPipelinedBehindRefusedData(t *testing.T) {
 	f := newFixture(t, nil)
 	f.onRcpt = func(to wire.Recipient) error {
 		if to.Address == "c@d.fr" {
-			return wire.Refuse(550, "5.1.1", "Unknown")
+			return wire.NewReply(550, "5.1.1", "Unknown")
 		}
 		return nil
 	}

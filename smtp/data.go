@@ -166,7 +166,7 @@ func (s *session) broken(err error) error {
 	case errors.Is(err, wire.ErrFlood):
 		r, _ := replyTo(err)
 		s.reply(r)
-		s.say(wire.Refuse(closing, "4.3.4", "The message is far too large to be read to its end"))
+		s.say(wire.NewReply(closing, "4.3.4", "The message is far too large to be read to its end"))
 	default:
 		s.readError(err)
 	}

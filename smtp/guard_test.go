@@ -288,7 +288,7 @@ func TestGuardRefusals(t *testing.T) {
 		plainly.do("RCPT TO:<", "501 ")
 	}
 	ours.do("MAIL FROM:<a@b.fr>", "250 ")
-	f.onRcpt = func(wire.Recipient) error { return wire.Refuse(550, "5.1.1", "Unknown") }
+	f.onRcpt = func(wire.Recipient) error { return wire.NewReply(550, "5.1.1", "Unknown") }
 	for range 9 {
 		ours.do("RCPT TO:<a@b.fr>", "550 5.1.1")
 	}
@@ -472,7 +472,7 @@ func TestGuardErrors(t *testing.T) {
 	if reply := ours.expect("451 4.3.0"); strings.Contains(reply, "10.0.0.7") {
 		t.Errorf("shown to the client: %q", reply)
 	}
-	f.onMail = func(wire.Sender) error { return wire.Refuse(553, "5.7.1", "Not yours") }
+	f.onMail = func(wire.Sender) error { return wire.NewReply(553, "5.7.1", "Not yours") }
 	ours.do("MAIL FROM:<a@b.fr>", "553 5.7.1 Not yours")
 	f.onMail = func(wire.Sender) error { return internal }
 	ours.do("MAIL FROM:<a@b.fr>", "451 4.3.0")

@@ -31,7 +31,7 @@ func helloName(args string) string {
 // hello takes a greeting in one of its forms.
 func (s *session) hello(args string) error {
 	if args == "" {
-		return wire.Refuse(501, "5.5.4", "The name of the client is missing")
+		return wire.NewReply(501, "5.5.4", "The name of the client is missing")
 	}
 	s.reset()
 	s.greeted, s.client.Hello = true, helloName(args)
@@ -40,7 +40,7 @@ func (s *session) hello(args string) error {
 
 func (s *session) helo(args string) error {
 	if s.client.Role == LMTP {
-		return wire.Refuse(500, "5.5.1", "This is LMTP: say LHLO")
+		return wire.NewReply(500, "5.5.1", "This is LMTP: say LHLO")
 	}
 	if err := s.hello(args); err != nil {
 		return err
@@ -50,14 +50,14 @@ func (s *session) helo(args string) error {
 
 func (s *session) ehlo(args string) error {
 	if s.client.Role == LMTP {
-		return wire.Refuse(500, "5.5.1", "This is LMTP: say LHLO") // RFC 2033, 4.1
+		return wire.NewReply(500, "5.5.1", "This is LMTP: say LHLO") // RFC 2033, 4.1
 	}
 	return s.extended(args)
 }
 
 func (s *session) lhlo(args string) error {
 	if s.client.Role != LMTP {
-		return wire.Refuse(500, "5.5.1", "This is SMTP: say EHLO")
+		return wire.NewReply(500, "5.5.1", "This is SMTP: say EHLO")
 	}
 	return s.extended(args)
 }
@@ -84,14 +84,14 @@ func (s *session) extended(args string) error {
 func (s *session) startTLS(string) error {
 	switch {
 	case s.service.TLS == nil:
-		return wire.Refuse(502, "5.5.1", "TLS is not available here")
+		return wire.NewReply(502, "5.5.1", "TLS is not available here")
 	case s.client.TLS != nil:
 		return badSequence("TLS is on already")
 	case s.client.Login.Person != nil, s.chunking:
 		return badSequence("Not now")
 	case s.in.Buffered() > 0:
 		// What came behind STARTTLS was sent in the clear, perhaps by somebody else: it must not run inside TLS.
-		s.say(wire.Refuse(closing, "4.7.0", "Nothing may follow STARTTLS before TLS is on"))
+		s.say(wire.NewReply(closing, "4.7.0", "Nothing may follow STARTTLS before TLS is on"))
 		s.done = true
 		return badSequence("Nothing may follow STARTTLS")
 	}

@@ -62,10 +62,10 @@ func (h *inbound) Mail(ctx context.Context, from wire.Sender) error {
 	request := "MAIL FROM:<" + string(from.Address) + ">"
 	if !h.gate.admits(h.client, from.Address.Domain()) {
 		return h.refused(ctx, request, nil, "neither network nor certificate may send mail of this domain",
-			wire.Refuse(550, "5.7.1", "You may not send mail from %s here", orNotices(from.Address)))
+			wire.NewReply(550, "5.7.1", "You may not send mail from %s here", orNotices(from.Address)))
 	}
 	if reason, ok := h.s.opt.Snapshot().InboundSender(from.Address, h.s.opt.Trusted); !ok {
-		return h.refused(ctx, request, nil, reason.Text, wire.Refuse(550, "5.7.1", "<%s>: %s", from.Address, publicSender(reason)))
+		return h.refused(ctx, request, nil, reason.Text, wire.NewReply(550, "5.7.1", "<%s>: %s", from.Address, publicSender(reason)))
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (h *inbound) Rcpt(ctx context.Context, to wire.Recipient) error {
 		d = snap.Receives(h.s.opt.Postmaster)
 	}
 	if !d.Allowed {
-		return h.refused(ctx, "RCPT TO:<"+string(to.Address)+">", nil, d.Reason.Text, wire.Refuse(550, "5.1.1", "<%s>: no such mailbox here", to.Address))
+		return h.refused(ctx, "RCPT TO:<"+string(to.Address)+">", nil, d.Reason.Text, wire.NewReply(550, "5.1.1", "<%s>: no such mailbox here", to.Address))
 	}
 	h.to = append(h.to, recipient{to, d.Local})
 	return nil
@@ -123,7 +123,7 @@ func (h *inbound) Data(ctx context.Context, env *wire.Envelope, content io.Reade
 	if err != nil {
 		return nil, err
 	}
-	reply := *wire.Refuse(250, "2.0.0", "Ok: accepted as %s", id)
+	reply := *wire.NewReply(250, "2.0.0", "Ok: accepted as %s", id)
 	if h.client.Role != LMTP {
 		return []wire.Reply{reply}, nil
 	}
@@ -138,7 +138,7 @@ func (h *inbound) Data(ctx context.Context, env *wire.Envelope, content io.Reade
 func (h *inbound) check(ctx context.Context, head *header.Header) error {
 	authors, err := msg.Authors(head)
 	if fault, ok := errors.AsType[*msg.Fault](err); ok {
-		return h.refused(ctx, "DATA", nil, fault.Error(), wire.Refuse(550, "5.7.1", "The header From must hold addresses, in one field"))
+		return h.refused(ctx, "DATA", nil, fault.Error(), wire.NewReply(550, "5.7.1", "The header From must hold addresses, in one field"))
 	}
 	if err != nil {
 		return err
@@ -146,11 +146,11 @@ func (h *inbound) check(ctx context.Context, head *header.Header) error {
 	snap := h.s.opt.Snapshot()
 	for _, from := range authors {
 		if reason, ok := snap.InboundSender(from, h.s.opt.Trusted); !ok {
-			return h.refused(ctx, "DATA", nil, reason.Text, wire.Refuse(550, "5.7.1", "header From: <%s>: %s", from, publicSender(reason)))
+			return h.refused(ctx, "DATA", nil, reason.Text, wire.NewReply(550, "5.7.1", "header From: <%s>: %s", from, publicSender(reason)))
 		}
 	}
 	if msg.Inspect(head).Received > maxHops {
-		return h.refused(ctx, "DATA", nil, "too many hops", wire.Refuse(554, "5.4.6", "The message has passed more than %d systems", maxHops))
+		return h.refused(ctx, "DATA", nil, "too many hops", wire.NewReply(554, "5.4.6", "The message has passed more than %d systems", maxHops))
 	}
 	return nil
 }

@@ -28,9 +28,9 @@ func (s *session) mayLogIn() bool { return s.client.TLS != nil || s.service.Inse
 func (s *session) auth(args string) error {
 	switch {
 	case s.client.Role != Submission:
-		return wire.Refuse(502, "5.5.1", "Nobody logs in here")
+		return wire.NewReply(502, "5.5.1", "Nobody logs in here")
 	case !s.mayLogIn():
-		return wire.Refuse(538, "5.7.11", "Log in after STARTTLS only")
+		return wire.NewReply(538, "5.7.11", "Log in after STARTTLS only")
 	case s.client.Login.Person != nil:
 		return badSequence("You are logged in already")
 	case !s.greeted:
@@ -40,7 +40,7 @@ func (s *session) auth(args string) error {
 	mechanism = strings.ToUpper(mechanism)
 	exchange, err := auth.NewExchange(mechanism)
 	if err != nil {
-		return wire.Refuse(504, "5.5.4", "This mechanism is not known here")
+		return wire.NewReply(504, "5.5.4", "This mechanism is not known here")
 	}
 	req, err := s.exchange(exchange, initial, given)
 	if err != nil {
@@ -65,7 +65,7 @@ func (s *session) exchange(e *auth.Exchange, initial string, given bool) (*auth.
 		challenge, req, err := e.Next(response)
 		if err != nil {
 			s.failed()
-			return nil, wire.Refuse(501, "5.5.2", "This is not what the mechanism asks for")
+			return nil, wire.NewReply(501, "5.5.2", "This is not what the mechanism asks for")
 		}
 		if req != nil {
 			return req, nil
@@ -77,7 +77,7 @@ func (s *session) exchange(e *auth.Exchange, initial string, given bool) (*auth.
 			return nil, errAnswered
 		}
 		if string(line) == "*" {
-			return nil, wire.Refuse(501, "5.7.0", "Authentication cancelled")
+			return nil, wire.NewReply(501, "5.7.0", "Authentication cancelled")
 		}
 		if response, err = s.decode(string(line)); err != nil {
 			return nil, err
@@ -90,7 +90,7 @@ func (s *session) decode(text string) ([]byte, error) {
 	response, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil {
 		s.failed()
-		return nil, wire.Refuse(501, "5.5.2", "Not base64")
+		return nil, wire.NewReply(501, "5.5.2", "Not base64")
 	}
 	return append([]byte{}, response...), nil
 }
@@ -99,7 +99,7 @@ func (s *session) decode(text string) ([]byte, error) {
 func (s *session) failed() {
 	s.failures++
 	if s.failures >= maxFailures {
-		s.say(wire.Refuse(closing, "4.7.0", "Too many failed log-ins"))
+		s.say(wire.NewReply(closing, "4.7.0", "Too many failed log-ins"))
 		s.done = true
 	}
 }

@@ -64,7 +64,7 @@ func (h *fakeHop) Send(ctx context.Context, d queue.Delivery) []queue.Outcome {
 	for _, it := range d.Items {
 		m.to = append(m.to, it.Recipient.Address)
 		m.params += " " + it.Recipient.Original
-		o := queue.Outcome{Result: queue.ResultDelivered, Reply: *wire.Refuse(250, "2.0.0", "taken")}
+		o := queue.Outcome{Result: queue.ResultDelivered, Reply: *wire.NewReply(250, "2.0.0", "taken")}
 		if h.answer != nil {
 			o = h.answer(it.Recipient.Address)
 		}
@@ -527,7 +527,7 @@ func TestGate(t *testing.T) {
 func TestBounce(t *testing.T) {
 	o := newOffice(t, nil)
 	o.hop.answer = func(mail.Address) queue.Outcome {
-		return queue.Outcome{Result: queue.ResultFailed, Reply: *wire.Refuse(550, "5.1.1", "no such doctor"), Peer: "mx.chu-exemple.mssante.fr"}
+		return queue.Outcome{Result: queue.ResultFailed, Reply: *wire.NewReply(550, "5.1.1", "no such doctor"), Peer: "mx.chu-exemple.mssante.fr"}
 	}
 	if got := o.login(noemie, "").submit(secretariat, []string{outside}, letter(secretariat)); !strings.HasPrefix(got, "250") {
 		t.Fatal(got)
@@ -558,7 +558,7 @@ func TestBounce(t *testing.T) {
 func TestSuccessReport(t *testing.T) {
 	o := newOffice(t, nil)
 	o.hop.answer = func(mail.Address) queue.Outcome {
-		return queue.Outcome{Result: queue.ResultDelivered, Reply: *wire.Refuse(250, "2.0.0", "taken"), Relayed: true}
+		return queue.Outcome{Result: queue.ResultDelivered, Reply: *wire.NewReply(250, "2.0.0", "taken"), Relayed: true}
 	}
 	c := o.login(noemie, "")
 	c.do("MAIL FROM:<"+secretariat+"> ENVID=rdv-1", "250")
@@ -592,7 +592,7 @@ func TestSuspendedHolds(t *testing.T) {
 		a, _ := o.snap.Account(secretariat)
 		a.State = s
 	}
-	o.hop.answer = func(mail.Address) queue.Outcome { return queue.Outcome{Reply: *wire.Refuse(451, "4.3.0", "later")} }
+	o.hop.answer = func(mail.Address) queue.Outcome { return queue.Outcome{Reply: *wire.NewReply(451, "4.3.0", "later")} }
 	reply := o.login(noemie, "").submit(secretariat, []string{outside}, letter(secretariat))
 	if !strings.HasPrefix(reply, "250") {
 		t.Fatal(reply)

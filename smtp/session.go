@@ -86,7 +86,7 @@ func (s *session) useConn(conn net.Conn) {
 
 // serve runs the dialogue.
 func (s *session) serve() {
-	stop := context.AfterFunc(s.ctx, func() { s.end(wire.Refuse(421, "4.3.2", "The server is shutting down")) })
+	stop := context.AfterFunc(s.ctx, func() { s.end(wire.NewReply(421, "4.3.2", "The server is shutting down")) })
 	defer stop()
 	defer s.fence()
 	protocol := "ESMTP"
@@ -166,7 +166,7 @@ func (s *session) countRefusal() {
 	s.srv.metrics.refusals.WithLabelValues(string(s.client.Role)).Inc()
 	s.refusals++
 	if s.refusals >= s.service.MaxRefusals {
-		s.say(wire.Refuse(421, "4.7.0", "Too many commands were refused"))
+		s.say(wire.NewReply(421, "4.7.0", "Too many commands were refused"))
 		s.done = true
 	}
 }
@@ -179,14 +179,14 @@ func (s *session) readError(err error) bool {
 		s.answer(err)
 		return true
 	case errors.Is(err, wire.ErrLineTooLong):
-		s.reply(wire.Refuse(500, "5.5.2", "The line is too long"))
-		s.say(wire.Refuse(421, "4.7.0", "What follows cannot be understood"))
+		s.reply(wire.NewReply(500, "5.5.2", "The line is too long"))
+		s.say(wire.NewReply(421, "4.7.0", "What follows cannot be understood"))
 	case errors.Is(err, wire.ErrBareNewline):
-		s.reply(wire.Refuse(500, "5.5.2", "A line ends with CR and LF"))
-		s.say(wire.Refuse(421, "4.7.0", "What follows cannot be understood"))
+		s.reply(wire.NewReply(500, "5.5.2", "A line ends with CR and LF"))
+		s.say(wire.NewReply(421, "4.7.0", "What follows cannot be understood"))
 	case errors.Is(err, errEnded), errors.Is(err, io.EOF):
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		s.say(wire.Refuse(421, "4.4.2", "Idle for too long"))
+		s.say(wire.NewReply(421, "4.4.2", "Idle for too long"))
 	default:
 		s.log.Debug("reading from the client", slog.Any("error", err))
 	}
@@ -229,7 +229,7 @@ func (s *session) fence() {
 	if v := recover(); v != nil {
 		s.srv.metrics.panics.Inc()
 		s.log.Error("session ended by a fault of the program", slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
-		s.say(wire.Refuse(421, "4.3.0", "Internal error"))
+		s.say(wire.NewReply(421, "4.3.0", "Internal error"))
 		s.bye()
 	}
 }
@@ -255,7 +255,7 @@ func (s *session) Info() sessions.Info {
 }
 
 // End ends the session for an administrator.
-func (s *session) End(why string) { s.end(wire.Refuse(421, "4.7.0", "%s", why)) }
+func (s *session) End(why string) { s.end(wire.NewReply(421, "4.7.0", "%s", why)) }
 
 // Recheck holds the session against a new snapshot: it ends when the mailbox it was opened as may no longer be opened.
 func (s *session) Recheck(snap *policy.Snapshot) {

@@ -166,7 +166,7 @@ func TestOrderOfCommands(t *testing.T) {
 
 func refuseThat(a mail.Address) error {
 	if a.Local() == "refused" {
-		return wire.Refuse(550, "5.7.1", "Not this one")
+		return wire.NewReply(550, "5.7.1", "Not this one")
 	}
 	return nil
 }
@@ -206,7 +206,7 @@ func TestTooManyRefusals(t *testing.T) {
 		t.Errorf("%v refusals were counted", n)
 	}
 	c = f.dial(t.Context(), LMTP)
-	f.onRcpt = func(wire.Recipient) error { return wire.Refuse(451, "4.3.0", "Later") }
+	f.onRcpt = func(wire.Recipient) error { return wire.NewReply(451, "4.3.0", "Later") }
 	c.hello(LMTP)
 	c.do("MAIL FROM:<a@b.fr>", "250 ")
 	for range 20 { // what is not the client's fault does not count
@@ -221,7 +221,7 @@ func TestLimits(t *testing.T) {
 	f.onRcpt = func(to wire.Recipient) error {
 		asked++
 		if to.Address.Local() == "closing" {
-			return wire.Refuse(421, "4.7.0", "Go away")
+			return wire.NewReply(421, "4.7.0", "Go away")
 		}
 		return nil
 	}
@@ -259,8 +259,8 @@ func TestErrors(t *testing.T) {
 		want     string
 		internal bool
 	}{
-		{wire.Refuse(553, "5.7.1", "x"), "553 5.7.1", false},
-		{fmt.Errorf("deciding: %w", wire.Refuse(553, "5.7.1", "x")), "553 5.7.1", false},
+		{wire.NewReply(553, "5.7.1", "x"), "553 5.7.1", false},
+		{fmt.Errorf("deciding: %w", wire.NewReply(553, "5.7.1", "x")), "553 5.7.1", false},
 		{wire.ErrBareNewline, "550 5.6.11", false},
 		{wire.ErrTextLine, "550 5.6.0", false},
 		{wire.ErrNUL, "550 5.6.0", false},

@@ -48,7 +48,7 @@ func (h *submission) Mail(ctx context.Context, from wire.Sender) error {
 			name = h.client.Login.Mailbox.Published()
 		}
 		return h.refused(ctx, "MAIL FROM:<"+string(from.Address)+">", h.as.Mailbox, h.as.Reason,
-			wire.Refuse(553, "5.7.1", "%s", textSender.in(h.language(), name)))
+			wire.NewReply(553, "5.7.1", "%s", textSender.in(h.language(), name)))
 	}
 	return h.limit(ctx, h.as.Mailbox, 0)
 }
@@ -60,7 +60,7 @@ func (h *submission) limit(ctx context.Context, as *policy.Account, recipients i
 		return nil
 	}
 	return h.refused(ctx, "MAIL FROM:<"+string(h.from.Address)+">", as, policy.Reason{Code: policy.ReasonThrottled, Text: "too many messages or recipients within an hour"},
-		wire.Refuse(450, "4.7.1", "%s", textRate.in(h.language(), as.Published())))
+		wire.NewReply(450, "4.7.1", "%s", textRate.in(h.language(), as.Published())))
 }
 
 // Rcpt implements Handler.
@@ -101,17 +101,17 @@ func (h *submission) Data(ctx context.Context, _ *wire.Envelope, content io.Read
 		return nil, err
 	}
 	if now.Mailbox.ID != as.Mailbox.ID || now.From != as.From || now.Sender != as.Sender {
-		return nil, wire.Refuse(451, "4.7.1", "%s", textGone.in(h.language()))
+		return nil, wire.NewReply(451, "4.7.1", "%s", textGone.in(h.language()))
 	}
 	id, err := h.s.accept(ctx, a)
 	if errors.Is(err, mailbox.ErrOverQuota) {
-		return nil, wire.Refuse(452, "4.2.2", "%s", textFull.in(h.language(), as.Mailbox.Published()))
+		return nil, wire.NewReply(452, "4.2.2", "%s", textFull.in(h.language(), as.Mailbox.Published()))
 	}
 	if err != nil {
 		return nil, err
 	}
 	h.s.rates.spend(sender{a.person.ID, as.Mailbox.ID}, len(a.to))
-	return []wire.Reply{*wire.Refuse(250, "2.0.0", "Ok: queued as %s", id)}, nil
+	return []wire.Reply{*wire.NewReply(250, "2.0.0", "Ok: queued as %s", id)}, nil
 }
 
 // decide holds the header From, and with it the recipients again, against what holds now: a message may take long to arrive.
@@ -120,7 +120,7 @@ func (h *submission) decide(ctx context.Context, from mail.Address) (policy.Send
 	snap := h.s.opt.Snapshot()
 	as := snap.SendAs(person, opened, from)
 	if !as.Allowed {
-		return as, h.refused(ctx, "DATA", as.Mailbox, as.Reason, wire.Refuse(550, "5.7.1", "%s", textHeader.in(h.language(), from)))
+		return as, h.refused(ctx, "DATA", as.Mailbox, as.Reason, wire.NewReply(550, "5.7.1", "%s", textHeader.in(h.language(), from)))
 	}
 	for i, to := range h.to {
 		d := snap.Recipient(as, to.Address, h.s.opt.Trusted)
@@ -137,7 +137,7 @@ func (h *submission) read(ctx context.Context, as policy.SendDecision, head *hea
 	now := h.s.now()
 	person, ok := h.s.opt.Snapshot().ByID(h.client.Login.Person.ID)
 	if !ok {
-		return nil, wire.Refuse(421, "4.7.0", "%s", textGone.in(h.language()))
+		return nil, wire.NewReply(421, "4.7.0", "%s", textGone.in(h.language()))
 	}
 	facts := msg.Inspect(head)
 	rewrite := h.rewrite(as, person)

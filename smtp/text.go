@@ -61,10 +61,10 @@ var (
 func notRecipient(language string, to mail.Address, d policy.RecipientDecision) *wire.Reply {
 	switch d.Reason.Code {
 	case policy.ReasonUntrusted:
-		return wire.Refuse(550, "5.7.1", "%s", textUntrusted.in(language, to, to.Domain()))
+		return wire.NewReply(550, "5.7.1", "%s", textUntrusted.in(language, to, to.Domain()))
 	case policy.ReasonNoMSSante:
-		return wire.Refuse(550, "5.7.1", "%s", textNoMSSante.in(language, to))
+		return wire.NewReply(550, "5.7.1", "%s", textNoMSSante.in(language, to))
 	default:
-		return wire.Refuse(550, "5.1.1", "%s", textUnknown.in(language, to))
+		return wire.NewReply(550, "5.1.1", "%s", textUnknown.in(language, to))
 	}
 }

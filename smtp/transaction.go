@@ -12,16 +12,16 @@ func (s *session) mail(args string) error {
 	case s.tx != nil || s.spoilt:
 		return badSequence("A message is under way already")
 	case s.messages >= s.service.MaxMessages:
-		return wire.Refuse(closing, "4.7.0", "Too many messages on one connection")
+		return wire.NewReply(closing, "4.7.0", "Too many messages on one connection")
 	}
 	from, err := wire.ParseMail(args)
 	switch {
 	case err != nil:
 		return err
 	case from.Body == wire.BodyBinary: // not offered (RFC 3030, 3)
-		return wire.Refuse(555, "5.6.3", "BINARYMIME is not taken here")
+		return wire.NewReply(555, "5.6.3", "BINARYMIME is not taken here")
 	case from.Size > s.service.MaxMessage: // RFC 1870, 6.1
-		return wire.Refuse(552, "5.3.4", "The message is too large: at most %d octets are taken", s.service.MaxMessage)
+		return wire.NewReply(552, "5.3.4", "The message is too large: at most %d octets are taken", s.service.MaxMessage)
 	}
 	if err := s.handler.Mail(s.ctx, from); err != nil {
 		return err
@@ -48,7 +48,7 @@ func (s *session) rcpt(args string) error {
 		}
 	}
 	if len(s.tx.To) >= s.service.MaxRecipients {
-		return wire.Refuse(452, "4.5.3", "Too many recipients: at most %d are taken at a time", s.service.MaxRecipients)
+		return wire.NewReply(452, "4.5.3", "Too many recipients: at most %d are taken at a time", s.service.MaxRecipients)
 	}
 	if err := s.handler.Rcpt(s.ctx, to); err != nil {
 		return err

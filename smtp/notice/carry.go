@@ -80,7 +80,7 @@ func (c carrier) done(ctx context.Context, it queue.Item, o queue.Outcome) queue
 func pairOf(it queue.Item) pair { return pair{it.Account, mail.AccountID(it.Arg)} }
 
 func failed(enhanced, text string) queue.Outcome {
-	return queue.Outcome{Result: queue.ResultFailed, Reply: *wire.Refuse(550, enhanced, "%s", text)}
+	return queue.Outcome{Result: queue.ResultFailed, Reply: *wire.NewReply(550, enhanced, "%s", text)}
 }
 
 // NoCarrier gives up the notices that wait when the configuration has no section notifications any more.

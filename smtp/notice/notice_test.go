@@ -53,12 +53,12 @@ func (h *fakeHop) Destination(mail.Address) string { return "out" }
 func (h *fakeHop) Send(ctx context.Context, d queue.Delivery) []queue.Outcome {
 	octets, err := read(ctx, d)
 	if err != nil { // the daemon ends
-		return slices.Repeat([]queue.Outcome{{Reply: *wire.Refuse(451, "4.3.0", "%v", err)}}, len(d.Items))
+		return slices.Repeat([]queue.Outcome{{Reply: *wire.NewReply(451, "4.3.0", "%v", err)}}, len(d.Items))
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.asked++
-	o := queue.Outcome{Result: queue.ResultDelivered, Reply: *wire.Refuse(250, "2.0.0", "taken")}
+	o := queue.Outcome{Result: queue.ResultDelivered, Reply: *wire.NewReply(250, "2.0.0", "taken")}
 	if h.answer != nil {
 		o = h.answer()
 	}
@@ -439,7 +439,7 @@ func TestWithdrawn(t *testing.T) {
 // TestOut: a way out that fails holds the next notice back, with a growing count, and after an hour the notice is given up.
 func TestOut(t *testing.T) {
 	f := newFixture(t)
-	f.hop.answers(&queue.Outcome{Reply: *wire.Refuse(451, "4.4.1", "No next hop")})
+	f.hop.answers(&queue.Outcome{Reply: *wire.NewReply(451, "4.4.1", "No next hop")})
 	f.receive(sec, 1)
 	f.after(0)
 	f.until("an attempt", func() bool { return f.asked() == 1 })
@@ -456,7 +456,7 @@ func TestOut(t *testing.T) {
 	if text := f.told(1); !strings.Contains(text, "2 nouveaux messages") {
 		t.Errorf("after it was given up:\n%s", text)
 	}
-	f.hop.answers(&queue.Outcome{Result: queue.ResultFailed, Reply: *wire.Refuse(550, "5.1.1", "Nobody")})
+	f.hop.answers(&queue.Outcome{Result: queue.ResultFailed, Reply: *wire.NewReply(550, "5.1.1", "Nobody")})
 	f.receive(sec, 1)
 	f.after(15 * time.Minute)
 	f.told(1)

@@ -243,7 +243,7 @@ func TestDelivered(t *testing.T) {
 func TestRetries(t *testing.T) {
 	f := newFixture(t, nil)
 	f.carrier.answer = func(Delivery, Item) Outcome {
-		return Outcome{Reply: *wire.Refuse(451, "4.3.0", "later"), Peer: "mx.a.fr"}
+		return Outcome{Reply: *wire.NewReply(451, "4.3.0", "later"), Peer: "mx.a.fr"}
 	}
 	f.run()
 	id := f.put(to("a@a.fr")...)
@@ -349,7 +349,7 @@ func TestReports(t *testing.T) {
 	f.carrier.answer = func(_ Delivery, it Item) Outcome {
 		switch it.Recipient.Address.Local() {
 		case "bad", "silent":
-			return Outcome{Result: ResultFailed, Reply: *wire.Refuse(550, "5.1.1", "unknown")}
+			return Outcome{Result: ResultFailed, Reply: *wire.NewReply(550, "5.1.1", "unknown")}
 		case "good":
 			return Outcome{Result: ResultDelivered, Relayed: true}
 		}

@@ -63,11 +63,11 @@ func (e *commitError) Error() string { return e.err.Error() }
 func commitReply(err error) wire.Reply {
 	switch {
 	case errors.Is(err, mailbox.ErrOverQuota):
-		return *wire.Refuse(452, "4.2.2", "The mailbox is full")
+		return *wire.NewReply(452, "4.2.2", "The mailbox is full")
 	case errors.Is(err, store.ErrFull):
-		return *wire.Refuse(452, "4.3.1", "The disk is full")
+		return *wire.NewReply(452, "4.3.1", "The disk is full")
 	}
-	return *wire.Refuse(451, "4.3.0", "%v", err)
+	return *wire.NewReply(451, "4.3.0", "%v", err)
 }
 
 // judgement is an attempt as it is to be written down.

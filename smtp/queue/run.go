@@ -190,12 +190,12 @@ func (q *Queue) carry(ctx context.Context, route Route, d Delivery) (outcomes []
 			q.metrics.panics.Inc()
 			q.log.ErrorContext(ctx, "carrying a message ended by a fault of the program", slog.Any("id", d.Message.ID), slog.Any("panic", fmt.Sprint(v)),
 				slog.String("stack", string(debug.Stack())))
-			outcomes = same(d, Outcome{Reply: *wire.Refuse(451, "4.3.0", "Internal error")})
+			outcomes = same(d, Outcome{Reply: *wire.NewReply(451, "4.3.0", "Internal error")})
 		}
 	}()
 	c := q.ways.Carriers[route]
 	if c == nil {
-		return same(d, Outcome{Reply: *wire.Refuse(451, "4.3.5", "Nothing carries route %s", route)})
+		return same(d, Outcome{Reply: *wire.NewReply(451, "4.3.5", "Nothing carries route %s", route)})
 	}
 	outcomes = c.Carry(ctx, d)
 	if len(outcomes) != len(d.Items) {

@@ -17,11 +17,11 @@ import (
 func (t *transaction) check() error {
 	ext, from := t.c.ext, t.m.Sender
 	if ext.maxSize > 0 && t.m.Size > ext.maxSize {
-		t.settleAll(Failed, wire.Refuse(552, "5.3.4", "The message has %d octets, and the next hop takes %d", t.m.Size, ext.maxSize))
+		t.settleAll(Failed, wire.NewReply(552, "5.3.4", "The message has %d octets, and the next hop takes %d", t.m.Size, ext.maxSize))
 		return nil
 	}
 	if from.Body == wire.BodyBinary && (!ext.binary || !ext.chunking || t.m.Size == 0) {
-		t.settleAll(Failed, wire.Refuse(554, "5.6.3", "The message is binary, which the next hop does not take"))
+		t.settleAll(Failed, wire.NewReply(554, "5.6.3", "The message is binary, which the next hop does not take"))
 		return nil
 	}
 	var header, body bool
@@ -34,12 +34,12 @@ func (t *transaction) check() error {
 	if !ext.utf8 { // RFC 6531, 3.2
 		for i := range t.to {
 			if from.UTF8 && header || !isASCII(from.Address) || !isASCII(t.to[i].Address) {
-				t.settle(i, Failed, wire.Refuse(553, "5.6.7", "The message needs SMTPUTF8, which the next hop does not take"))
+				t.settle(i, Failed, wire.NewReply(553, "5.6.7", "The message needs SMTPUTF8, which the next hop does not take"))
 			}
 		}
 	}
 	if from.Body == wire.Body8Bit && !ext.eightBit && (header || body) { // RFC 6152, 3
-		t.settleAll(Failed, wire.Refuse(554, "5.6.3", "The message needs 8BITMIME, which the next hop does not take"))
+		t.settleAll(Failed, wire.NewReply(554, "5.6.3", "The message needs 8BITMIME, which the next hop does not take"))
 	}
 	return nil
 }

@@ -191,12 +191,12 @@ func (r *Relay) Send(ctx context.Context, m Message, to []wire.Recipient) []Outc
 	t := newTransaction(r, m, to)
 	for i := range to { // with mutual TLS the connection is good for one domain only
 		if r.Destination(to[i].Address) != dest {
-			t.settle(i, Deferred, wire.Refuse(451, "4.3.5", "Internal error: %s goes elsewhere", to[i].Address.Domain()))
+			t.settle(i, Deferred, wire.NewReply(451, "4.3.5", "Internal error: %s goes elsewhere", to[i].Address.Domain()))
 		}
 	}
 	release, err := r.pool.acquire(ctx, dest)
 	if err != nil {
-		t.settleAll(Deferred, wire.Refuse(451, "4.3.2", "Waiting for a connection: %v", err))
+		t.settleAll(Deferred, wire.NewReply(451, "4.3.2", "Waiting for a connection: %v", err))
 		return t.outcomes
 	}
 	defer release()
@@ -246,5 +246,5 @@ func (r *Relay) connect(ctx context.Context, dest string) (*conn, *refusal) {
 			break
 		}
 	}
-	return nil, &refusal{Deferred, wire.Refuse(451, "4.4.1", "No next hop: %v", last)}
+	return nil, &refusal{Deferred, wire.NewReply(451, "4.4.1", "No next hop: %v", last)}
 }

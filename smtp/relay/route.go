@@ -42,7 +42,7 @@ func (r *Relay) targets(ctx context.Context, dest string) ([]target, *refusal) {
 	if smarthost != "" {
 		host, _, err := net.SplitHostPort(smarthost)
 		if err != nil {
-			return nil, &refusal{Deferred, wire.Refuse(451, "4.3.5", "The smarthost is no address")}
+			return nil, &refusal{Deferred, wire.NewReply(451, "4.3.5", "The smarthost is no address")}
 		}
 		return []target{{network: "tcp", host: host, address: smarthost}}, nil // the dialer tries each of its addresses
 	}
@@ -66,9 +66,9 @@ func (r *Relay) targets(ctx context.Context, dest string) ([]target, *refusal) {
 	case len(all) > 0:
 		return all[:min(len(all), maxTargets)], nil
 	case implicit && notFound(last):
-		return nil, &refusal{Failed, wire.Refuse(550, "5.1.2", "The domain %s has no mail server", dest)}
+		return nil, &refusal{Failed, wire.NewReply(550, "5.1.2", "The domain %s has no mail server", dest)}
 	}
-	return nil, &refusal{Deferred, wire.Refuse(451, "4.4.3", "The mail servers of %s are not found: %v", dest, last)}
+	return nil, &refusal{Deferred, wire.NewReply(451, "4.4.3", "The mail servers of %s are not found: %v", dest, last)}
 }
 
 func notFound(err error) bool {
@@ -83,9 +83,9 @@ func (r *Relay) exchangers(ctx context.Context, domain string) (hosts []string, 
 	case len(records) == 0 && notFound(err):
 		return []string{domain}, true, nil
 	case len(records) == 0:
-		return nil, false, &refusal{Deferred, wire.Refuse(451, "4.4.3", "The mail servers of %s are not found: %v", domain, err)}
+		return nil, false, &refusal{Deferred, wire.NewReply(451, "4.4.3", "The mail servers of %s are not found: %v", domain, err)}
 	case len(records) == 1 && strings.Trim(records[0].Host, ".") == "": // RFC 7505
-		return nil, false, &refusal{Failed, wire.Refuse(556, "5.1.10", "The domain %s takes no mail", domain)}
+		return nil, false, &refusal{Failed, wire.NewReply(556, "5.1.10", "The domain %s takes no mail", domain)}
 	}
 	records = slices.Clone(records)
 	rand.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
@@ -103,7 +103,7 @@ func (r *Relay) exchangers(ctx context.Context, domain string) (hosts []string, 
 		}
 	}
 	if len(hosts) == 0 {
-		return nil, false, &refusal{Failed, wire.Refuse(554, "5.4.6", "Mail for %s would come back to this server", domain)}
+		return nil, false, &refusal{Failed, wire.NewReply(554, "5.4.6", "Mail for %s would come back to this server", domain)}
 	}
 	return hosts, false, nil
 }

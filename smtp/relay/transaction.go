@@ -102,7 +102,7 @@ func (t *transaction) run(ctx context.Context, c *conn) bool {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		t.settleAll(Deferred, wire.Refuse(451, "4.4.2", "Connection lost: %v", err))
+		t.settleAll(Deferred, wire.NewReply(451, "4.4.2", "Connection lost: %v", err))
 		end = endCut
 	}
 	switch {
@@ -152,7 +152,7 @@ func (t *transaction) dialogue() (ending, error) {
 	return t.data(content)
 }
 
-func unreadable() *wire.Reply { return wire.Refuse(451, "4.3.0", "The message cannot be read") }
+func unreadable() *wire.Reply { return wire.NewReply(451, "4.3.0", "The message cannot be read") }
 
 // unheard is a failure of the first command: on a connection that had been waiting it says nothing about the next hop.
 func unheard(err error) error { return fmt.Errorf("%w: %w", errUnheard, err) }
@@ -348,6 +348,6 @@ func after(reply *wire.Reply) ending {
 func (t *transaction) doubt(rcpts []int, err error) {
 	t.r.doubtful.Add(float64(len(rcpts)))
 	for _, i := range rcpts {
-		t.settle(i, Deferred, wire.Refuse(451, "4.4.2", "Connection lost after the end of the message, which may have arrived: %v", err))
+		t.settle(i, Deferred, wire.NewReply(451, "4.4.2", "Connection lost after the end of the message, which may have arrived: %v", err))
 	}
 }

@@ -17,11 +17,11 @@ type Command struct {
 func ParseCommand(line []byte) (Command, error) {
 	s := string(line)
 	if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
-		return Command{}, Refuse(500, "5.5.2", "The command holds octets that no command may hold")
+		return Command{}, NewReply(500, "5.5.2", "The command holds octets that no command may hold")
 	}
 	verb, args, _ := strings.Cut(strings.TrimRight(s, " "), " ")
 	if verb == "" || len(verb) > 16 || strings.ContainsFunc(verb, notLetter) {
-		return Command{}, Refuse(500, "5.5.2", "Not a command")
+		return Command{}, NewReply(500, "5.5.2", "Not a command")
 	}
 	return Command{Verb: strings.ToUpper(verb), Args: args}, nil
 }
@@ -39,7 +39,7 @@ func ParseChunk(args string) (Chunk, error) {
 	size, last, more := strings.Cut(args, " ")
 	n, ok := parseNumber(size)
 	if !ok || more && !strings.EqualFold(last, "LAST") {
-		return Chunk{}, Refuse(501, "5.5.4", "BDAT takes a size, and LAST for the last chunk")
+		return Chunk{}, NewReply(501, "5.5.4", "BDAT takes a size, and LAST for the last chunk")
 	}
 	return Chunk{Size: n, Last: more}, nil
 }

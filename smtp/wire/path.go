@@ -56,9 +56,9 @@ func ParsePath(path string, utf8 bool) (mail.Address, error) { return mail.Parse
 
 func badPath(path string, utf8 bool, enhanced, what string) *Reply {
 	if !utf8 && strings.ContainsFunc(path, notASCII) {
-		return Refuse(553, "5.6.7", "The address of the %s is not ASCII, and SMTPUTF8 was not asked for", what) // RFC 6531, 3.5
+		return NewReply(553, "5.6.7", "The address of the %s is not ASCII, and SMTPUTF8 was not asked for", what) // RFC 6531, 3.5
 	}
-	return Refuse(501, enhanced, "The address of the %s is not one that is accepted here", what)
+	return NewReply(501, enhanced, "The address of the %s is not one that is accepted here", what)
 }
 
 func notASCII(r rune) bool { return r > unicode.MaxASCII }
@@ -67,16 +67,16 @@ func notASCII(r rune) bool { return r > unicode.MaxASCII }
 // parameters behind a space, or nothing.
 func cutPath(args, prefix string) (path, rest string, err error) {
 	if len(args) < len(prefix) || !strings.EqualFold(args[:len(prefix)], prefix) {
-		return "", "", Refuse(501, "5.5.4", "The argument begins with %s", prefix)
+		return "", "", NewReply(501, "5.5.4", "The argument begins with %s", prefix)
 	}
 	args = strings.TrimLeft(args[len(prefix):], " ") // RFC 5321 has no space there; many clients do
 	inner, ok := strings.CutPrefix(args, "<")
 	if !ok {
-		return "", "", Refuse(501, "5.5.4", "The address stands between < and >")
+		return "", "", NewReply(501, "5.5.4", "The address stands between < and >")
 	}
 	path, rest, ok = strings.Cut(inner, ">")
 	if !ok || rest != "" && rest[0] != ' ' {
-		return "", "", Refuse(501, "5.5.4", "The address stands between < and >, and nothing behind it but parameters")
+		return "", "", NewReply(501, "5.5.4", "The address stands between < and >, and nothing behind it but parameters")
 	}
 	return path, rest, nil
 }
@@ -94,10 +94,10 @@ func eachParameter(s string, take func(name, value string, valued bool) error) e
 		name, value, valued := strings.Cut(field, "=")
 		name = strings.ToUpper(name)
 		if valued && value == "" || strings.Contains(value, "=") || len(seen) == maxParameters {
-			return Refuse(501, "5.5.4", "A parameter is not written as it should be")
+			return NewReply(501, "5.5.4", "A parameter is not written as it should be")
 		}
 		if slices.Contains(seen, name) {
-			return Refuse(501, "5.5.4", "A parameter stands there twice")
+			return NewReply(501, "5.5.4", "A parameter stands there twice")
 		}
 		seen = append(seen, name)
 		if err := take(name, value, valued); err != nil {
@@ -107,10 +107,10 @@ func eachParameter(s string, take func(name, value string, valued bool) error) e
 	return nil
 }
 
-func unknownParameter() *Reply { return Refuse(555, "5.5.4", "A parameter is not known here") }
+func unknownParameter() *Reply { return NewReply(555, "5.5.4", "A parameter is not known here") }
 
 func badParameter(name string) *Reply {
-	return Refuse(501, "5.5.4", "The value of %s is not one that it can have", name)
+	return NewReply(501, "5.5.4", "The value of %s is not one that it can have", name)
 }
 
 func (s *Sender) parameter(name, value string, valued bool) error {

@@ -14,8 +14,8 @@ type Reply struct {
 	Text     string // lines separated by \n, printable
 }
 
-// Refuse makes a reply whose text names what fmt.Sprintf makes of format.
-func Refuse(code int, enhanced, format string, args ...any) *Reply {
+// NewReply makes a reply whose text names what fmt.Sprintf makes of format.
+func NewReply(code int, enhanced, format string, args ...any) *Reply {
 	return &Reply{Code: code, Enhanced: enhanced, Text: fmt.Sprintf(format, args...)}
 }
 

@@ -79,7 +79,7 @@ func TestReplyNature(t *testing.T) {
 		code                int
 		positive, permanent bool
 	}{{250, true, false}, {354, true, false}, {451, false, false}, {550, false, true}} {
-		r := Refuse(tt.code, "", "x")
+		r := NewReply(tt.code, "", "x")
 		if r.Positive() != tt.positive || r.Permanent() != tt.permanent {
 			t.Errorf("%d: positive %t, permanent %t", tt.code, r.Positive(), r.Permanent())
 		}
