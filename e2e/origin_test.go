@@ -51,6 +51,7 @@ mail_gid = nogroup
 auth_master_user_separator = *
 auth_username_chars =
 default_vsz_limit = 1G
+mail_max_userip_connections = 50
 passdb {
   driver = passwd-file
   args = %[1]s/masters
