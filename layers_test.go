@@ -49,8 +49,8 @@ var owners = map[string][]string{
 	"github.com/google/go-cmp":        {""},
 	"pgregory.net/rapid":              {"store", "imapproxy", "policy", "smtp"},
 	"golang.org/x/net/idna":           {"mail"},
-	"golang.org/x/text":               {"imapproxy", "store", "mail", "policy", "smtp"},
-	"golang.org/x/sys":                {"store", "gateway", "cmd", "e2e", "bench"},
+	"golang.org/x/text":               {"imapproxy", "ldapserver", "store", "mail", "policy", "smtp"},
+	"golang.org/x/sys":                {"store", "ldapserver", "gateway", "cmd", "e2e", "bench"},
 	"github.com/pkg/errors":           nil,
 	"gopkg.in/yaml.v3":                nil,
 }

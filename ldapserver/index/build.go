@@ -1,0 +1,270 @@
+package index
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"balorg/ldapserver/entry"
+	"balorg/ldapserver/schema"
+)
+
+// chunk is how much memory for records is asked for at once.
+const chunk = 1 << 20
+
+// MaxEntries is how many entries an index takes: ids use one bit of 32 otherwise.
+const MaxEntries = 1 << 28
+
+// ErrTooMany is a directory beyond what an index takes.
+var ErrTooMany = errors.New("the directory has too many entries")
+
+// Builder collects entries. It is not safe for concurrent use.
+type Builder struct {
+	chunks  [][]byte
+	records [][]byte
+	shared  bool // the display names are the common names
+}
+
+// Add adds an entry, which must have a common name and an address, and answers its number here: Set and Record know it by that. The attributes
+// every entry has alike are no part of it, they are the index's constants.
+func (b *Builder) Add(attributes []entry.Attribute) int {
+	b.records = append(b.records, b.keep(attributes))
+	return len(b.records) - 1
+}
+
+// Set puts other attributes in the place of an entry's.
+func (b *Builder) Set(n int, attributes []entry.Attribute) { b.records[n] = b.keep(attributes) }
+
+// AddRecord adds an entry as its record.
+func (b *Builder) AddRecord(record []byte) { b.records = append(b.records, b.copy(record)) }
+
+// Len is how many entries there are.
+func (b *Builder) Len() int { return len(b.records) }
+
+// Record is the record of an entry.
+func (b *Builder) Record(n int) []byte { return b.records[n] }
+
+func (b *Builder) keep(attributes []entry.Attribute) []byte {
+	var scratch [1 << 10]byte
+	return b.copy(entry.AppendRecord(scratch[:0], attributes))
+}
+
+func (b *Builder) copy(record []byte) []byte {
+	last := len(b.chunks) - 1
+	if last < 0 || cap(b.chunks[last])-len(b.chunks[last]) < len(record) {
+		b.chunks = append(b.chunks, make([]byte, 0, max(chunk, len(record))))
+		last++
+	}
+	at := len(b.chunks[last])
+	b.chunks[last] = append(b.chunks[last], record...)
+	return b.chunks[last][at:len(b.chunks[last]):len(b.chunks[last])]
+}
+
+// Build makes the index of the entries, which takes all processors for some seconds when they are many. The builder's records are put in order by it.
+func (b *Builder) Build(info Info, constants []entry.Attribute) (*Index, error) {
+	if len(b.records) > MaxEntries {
+		return nil, ErrTooMany
+	}
+	if err := b.sort(); err != nil {
+		return nil, err
+	}
+	b.shared = b.sharesName()
+	size := 0
+	for _, r := range b.records {
+		size += len(r)
+	}
+	m, err := newMemory(3 * size)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{m: m, used: headerSize}
+	var l layout
+	l.info = info
+	l.entries = uint32(len(b.records))
+	l.recordOffsets, l.records = b.write(w, size)
+	b.columns(w, &l)
+	if b.shared {
+		l.columns[schema.DisplayName] = l.columns[schema.CN]
+	}
+	l.uuids = w.numbers(b.uuidTable())
+	if err := errors.Join(w.err, l.seal(w)); err != nil {
+		m.free()
+		return nil, err
+	}
+	return open(m, constants)
+}
+
+// sortKey puts an entry in its place without looking at its record as a rule.
+type sortKey struct {
+	head   uint64 // the first octets of the folded name
+	name   []byte
+	mail   []byte
+	record []byte
+}
+
+// sort puts the records in order of folded common name, then address.
+func (b *Builder) sort() error {
+	keys := make([]sortKey, len(b.records))
+	var names []byte
+	for i, record := range b.records {
+		k := sortKey{record: record}
+		name, mail, err := identify(record)
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", i+1, err)
+		}
+		if cap(names)-len(names) < len(name) {
+			names = make([]byte, 0, max(chunk, len(name)))
+		}
+		at := len(names)
+		names = append(names, name...)
+		k.name, k.mail = names[at:], mail
+		var head [8]byte
+		copy(head[:], k.name)
+		k.head = binary.BigEndian.Uint64(head[:])
+		keys[i] = k
+	}
+	slices.SortFunc(keys, func(a, b sortKey) int {
+		if a.head != b.head {
+			return cmp.Compare(a.head, b.head)
+		}
+		return cmp.Or(bytes.Compare(a.name, b.name), bytes.Compare(a.mail, b.mail))
+	})
+	for i := range keys {
+		if i > 0 && bytes.Equal(keys[i].mail, keys[i-1].mail) && bytes.Equal(keys[i].name, keys[i-1].name) {
+			return fmt.Errorf("the address %s stands on two entries", keys[i].mail)
+		}
+		b.records[i] = keys[i].record
+	}
+	return nil
+}
+
+// identify answers the lowest folded common name of a record, and its address.
+func identify(record []byte) (name, mail []byte, err error) {
+	err = eachValue(record, schema.CN, func(value []byte) error {
+		folded := schema.FoldText(nil, value, schema.Whole)
+		if name == nil || bytes.Compare(folded, name) < 0 {
+			name = folded
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	err = eachValue(record, schema.Mail, func(value []byte) error {
+		mail = value
+		return nil
+	})
+	if err == nil && (len(name) == 0 || len(mail) == 0) {
+		err = errors.New("it has no common name or no address")
+	}
+	return name, mail, err
+}
+
+// eachValue calls fn with each value of an attribute.
+func eachValue(record []byte, want schema.Attribute, fn func(value []byte) error) error {
+	for len(record) > 0 {
+		a, values, _, rest, err := entry.NextAttribute(record)
+		if err != nil {
+			return err
+		}
+		if a == want {
+			return eachOctets(values, fn)
+		}
+		if a > want {
+			return nil
+		}
+		record = rest
+	}
+	return nil
+}
+
+func eachOctets(values []byte, fn func([]byte) error) error {
+	for len(values) > 0 {
+		header, length, ok := octetsHeader(values)
+		if !ok {
+			return entry.ErrRecord
+		}
+		if err := fn(values[header : header+length]); err != nil {
+			return err
+		}
+		values = values[header+length:]
+	}
+	return nil
+}
+
+func (b *Builder) write(w *writer, size int) (offsets, records section) {
+	list := make([]uint32, 0, len(b.records)+1)
+	at := uint32(0)
+	for _, r := range b.records {
+		list = append(list, at)
+		at += uint32(len(r))
+	}
+	if uint64(size) > uint64(at) {
+		w.err = errors.Join(w.err, ErrTooMany) // more than 4 GB
+	}
+	offsets = w.numbers(append(list, at))
+	records = section{uint64(w.used), uint64(size)}
+	for _, r := range b.records {
+		copy(w.room(len(r)), r)
+	}
+	return offsets, records
+}
+
+// columns builds every column, as many at once as there are processors.
+func (b *Builder) columns(w *writer, l *layout) {
+	var (
+		next    atomic.Int32
+		mu      sync.Mutex
+		workers sync.WaitGroup
+	)
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for {
+				a := schema.Attribute(next.Add(1) - 1)
+				if a >= schema.Count {
+					return
+				}
+				c, err := b.column(a)
+				mu.Lock()
+				switch {
+				case err != nil:
+					w.err = errors.Join(w.err, fmt.Errorf("%s: %w", a.Name(), err))
+				case c != nil:
+					l.columns[a] = c.write(w, uint32(len(b.records)))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// sharesName tells whether every entry's display name is its common name: then one column serves for both.
+func (b *Builder) sharesName() bool {
+	for _, record := range b.records {
+		var cn, display []byte
+		for rest := record; len(rest) > 0; {
+			a, values, _, after, err := entry.NextAttribute(rest)
+			if err != nil {
+				return false
+			}
+			switch a {
+			case schema.CN:
+				cn = values
+			case schema.DisplayName:
+				display = values
+			}
+			rest = after
+		}
+		if !bytes.Equal(cn, display) {
+			return false
+		}
+	}
+	return true
+}

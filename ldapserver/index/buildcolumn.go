@@ -1,0 +1,137 @@
+package index
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"slices"
+
+	"balorg/ldapserver/ber"
+	"balorg/ldapserver/entry"
+	"balorg/ldapserver/schema"
+)
+
+// columnBuilder is a column in the making, on Go's heap.
+type columnBuilder struct {
+	attribute schema.Attribute
+	dict      []byte   // distinct folded values, in order of their coming
+	offsets   []uint32 // of each, and the end
+	table     []uint32 // finds them: numbers plus one
+	pairs     []pair   // in order of entry
+}
+
+// pair is one value of one entry.
+type pair struct{ entry, value uint32 }
+
+func octetsHeader(b []byte) (header, length int, ok bool) {
+	tag, header, length, err := ber.Header(b)
+	return header, length, err == nil && tag == ber.Octets && length <= len(b)-header
+}
+
+// column collects an attribute; nil when no entry has it.
+func (b *Builder) column(a schema.Attribute) (*columnBuilder, error) {
+	c := &columnBuilder{attribute: a, offsets: []uint32{0}, table: make([]uint32, 1<<10)}
+	if a == schema.DisplayName && b.shared {
+		return nil, nil // the column of the common name serves
+	}
+	var folded []byte
+	for n, record := range b.records {
+		err := eachValue(record, a, func(value []byte) error {
+			var ok bool
+			if folded, ok = a.Fold(folded[:0], value); !ok {
+				return entry.ErrRecord
+			}
+			c.pairs = append(c.pairs, pair{uint32(n), c.intern(folded)})
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(c.pairs) == 0 {
+		return nil, nil
+	}
+	return c, nil
+}
+
+func (c *columnBuilder) text(n uint32) []byte { return c.dict[c.offsets[n]:c.offsets[n+1]] }
+
+func (c *columnBuilder) count() uint32 { return uint32(len(c.offsets) - 1) }
+
+// intern answers the number of a value, which it gets at its first coming.
+func (c *columnBuilder) intern(value []byte) uint32 {
+	mask := uint32(len(c.table) - 1)
+	slot := hash(value) & mask
+	for c.table[slot] != 0 {
+		if n := c.table[slot] - 1; bytes.Equal(c.text(n), value) {
+			return n
+		}
+		slot = (slot + 1) & mask
+	}
+	n := c.count()
+	c.dict = append(c.dict, value...)
+	c.offsets = append(c.offsets, uint32(len(c.dict)))
+	c.table[slot] = n + 1
+	if 3*c.count() > 2*uint32(len(c.table)) {
+		c.table = hashTable(c.count(), c.text)
+	}
+	return n
+}
+
+// hashTable makes a table that finds values by their number, at most half full.
+func hashTable(count uint32, text func(uint32) []byte) []uint32 {
+	size := uint32(2)
+	for size < 2*count {
+		size *= 2
+	}
+	table := make([]uint32, size)
+	for n := range count {
+		slot := hash(text(n)) & (size - 1)
+		for table[slot] != 0 {
+			slot = (slot + 1) & (size - 1)
+		}
+		table[slot] = n + 1
+	}
+	return table
+}
+
+// order sorts the values: which number comes at each place.
+func (c *columnBuilder) order() []uint32 {
+	type key struct {
+		head uint64
+		n    uint32
+	}
+	keys := make([]key, c.count())
+	for n := range keys {
+		var head [8]byte
+		copy(head[:], c.text(uint32(n)))
+		keys[n] = key{binary.BigEndian.Uint64(head[:]), uint32(n)}
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		if a.head != b.head {
+			return cmp.Compare(a.head, b.head)
+		}
+		return bytes.Compare(c.text(a.n), c.text(b.n))
+	})
+	order := make([]uint32, len(keys))
+	for place, k := range keys {
+		order[place] = k.n
+	}
+	return order
+}
+
+// inOrder renumbers the values in their order.
+func (c *columnBuilder) inOrder() {
+	order := c.order()
+	rank := make([]uint32, len(order))
+	dict, offsets := make([]byte, 0, len(c.dict)), make([]uint32, 1, len(c.offsets))
+	for place, n := range order {
+		rank[n] = uint32(place)
+		dict = append(dict, c.text(n)...)
+		offsets = append(offsets, uint32(len(dict)))
+	}
+	c.dict, c.offsets, c.table = dict, offsets, nil
+	for i := range c.pairs {
+		c.pairs[i].value = rank[c.pairs[i].value]
+	}
+}
