@@ -108,12 +108,15 @@ func (l *language) UnmarshalText(b []byte) error {
 	return fmt.Errorf("%q is not a language; write fr or en", b)
 }
 
-// profession is the code list of the national directory (domain: Profession codes).
-func knownProfession(code string) bool {
-	switch code {
-	case "10", "21", "26", "28", "40", "50", "60", "69", "70", "80", "81", "82", "83", "84", "85", "86",
-		"91", "92", "94", "95", "96", "98":
-		return true
-	}
-	return false
+// professions is the code list of the national directory (domain: Profession codes).
+var professions = map[string]string{
+	"10": "Médecin", "21": "Pharmacien", "26": "Audioprothésiste", "28": "Opticien-Lunetier", "40": "Chirurgien-Dentiste", "50": "Sage-Femme",
+	"60": "Infirmier", "69": "Infirmier psychiatrique", "70": "Masseur-Kinésithérapeute", "80": "Pédicure-Podologue", "81": "Orthoprothésiste",
+	"82": "Podo-Orthésiste", "83": "Orthopédiste-Orthésiste", "84": "Oculariste", "85": "Epithésiste", "86": "Technicien de laboratoire médical",
+	"91": "Orthophoniste", "92": "Orthoptiste", "94": "Ergothérapeute", "95": "Diététicien", "96": "Psychomotricien", "98": "Manipulateur ERM",
 }
+
+func knownProfession(code string) bool { return professions[code] != "" }
+
+// ProfessionLabel is the name of a profession by its code; empty for one that is not known.
+func ProfessionLabel(code string) string { return professions[code] }
