@@ -92,6 +92,7 @@ type Search struct {
 	TypesOnly bool
 	Filter    filter.Filter
 	Selection Selection
+	Text      []byte // the whole request: who asks the same again sends the same octets
 }
 
 // Compare is a request to compare.
@@ -186,6 +187,7 @@ func (r *Request) parseBody(constructed bool, body []byte) error {
 	case BindRequest:
 		return r.Bind.parse(&in)
 	case SearchRequest:
+		r.Search.Text = body
 		return r.Search.parse(&in)
 	case CompareRequest:
 		r.Compare.Entry = in.Expect(ber.Octets)

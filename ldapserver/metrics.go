@@ -1,0 +1,59 @@
+package ldapserver
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"balorg/ldapserver/wire"
+)
+
+type metrics struct {
+	connections prometheus.Gauge
+	logins      *prometheus.CounterVec
+	operations  *prometheus.CounterVec
+	entries     prometheus.Counter
+	refused     prometheus.Counter
+	panics      prometheus.Counter
+
+	// byResult are the counters of operations, found without work: a search costs microseconds.
+	byResult map[byte]map[wire.Code]prometheus.Counter
+}
+
+// operations by the tag of their answer, as the label names them.
+var operationNames = map[byte]string{
+	wire.BindResponse: "bind", wire.SearchDone: "search", wire.CompareResponse: "compare", wire.ExtendedAnswer: "extended",
+	wire.ModifyResponse: "write", wire.AddResponse: "write", wire.DeleteResponse: "write", wire.RenameResponse: "write",
+}
+
+func newMetrics(reg prometheus.Registerer) metrics {
+	m := metrics{
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "balorg_ldapserver_connections_count", Help: "LDAP connections that are open"}),
+		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "balorg_ldapserver_logins_total", Help: "log-ins by outcome: ok, refused, temporary",
+		}, []string{"outcome"}),
+		operations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "balorg_ldapserver_operations_total", Help: "operations answered, by kind and result code",
+		}, []string{"operation", "result"}),
+		entries: prometheus.NewCounter(prometheus.CounterOpts{Name: "balorg_ldapserver_entries_total", Help: "entries answered"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "balorg_ldapserver_harvests_total", Help: "searches refused because a person or an address has had too many entries",
+		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "balorg_ldapserver_panics_total", Help: "connections ended by a fault of ours"}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.connections, m.logins, m.operations, m.entries, m.refused, m.panics)
+	}
+	m.byResult = make(map[byte]map[wire.Code]prometheus.Counter)
+	for op, name := range operationNames {
+		m.byResult[op] = make(map[wire.Code]prometheus.Counter)
+		for code, word := range wire.CodeNames() {
+			m.byResult[op][code] = m.operations.WithLabelValues(name, word)
+		}
+	}
+	return m
+}
+
+func (m *metrics) result(op byte, code wire.Code) {
+	if counter := m.byResult[op][code]; counter != nil {
+		counter.Inc()
+	}
+}
