@@ -1,11 +1,13 @@
 package mail
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
 
 func TestParseAddress(t *testing.T) {
+	var many Parser
 	for _, tt := range []struct {
 		in   string
 		want Address
@@ -43,6 +45,24 @@ func TestParseAddress(t *testing.T) {
 		if got != tt.want || (err == nil) != (tt.want != "") {
 			t.Errorf("ParseAddress(%q) = %q, %v; want %q", tt.in, got, err, tt.want)
 		}
+		for range 2 { // not known yet, and remembered
+			if a, e := many.Address(tt.in); a != got || (e == nil) != (err == nil) || e != nil && e.Error() != err.Error() {
+				t.Errorf("Parser.Address(%q) = %q, %v; ParseAddress answers %q, %v", tt.in, a, e, got, err)
+			}
+		}
+	}
+}
+
+// TestParserForgets: however many domains there are, the memory is bounded.
+func TestParserForgets(t *testing.T) {
+	var p Parser
+	for i := range 2*maxRemembered + 10 {
+		if a, err := p.Address(fmt.Sprintf("A@D%d.fr", i)); err != nil || a != Address(fmt.Sprintf("a@d%d.fr", i)) {
+			t.Fatalf("%q, %v", a, err)
+		}
+	}
+	if len(p.domains) > maxRemembered {
+		t.Errorf("%d domains are remembered", len(p.domains))
 	}
 }
 

@@ -70,11 +70,11 @@ func (l *loader) checkNumbers(e *entry) {
 		check func(string) error
 		where bool // it names a structure
 	}{
-		{f.RPPS, checkRPPS, false},
+		{f.RPPS, CheckRPPS, false},
 		{f.ADELI, checkADELI, false},
-		{f.Structure.FINESS, checkFINESS, true},
-		{f.Structure.SIRET, checkSIRET, true},
-		{f.Structure.SIREN, checkSIREN, true},
+		{f.Structure.FINESS, CheckFINESS, true},
+		{f.Structure.SIRET, CheckSIRET, true},
+		{f.Structure.SIREN, CheckSIREN, true},
 	} {
 		if !number.value.Set {
 			continue

@@ -23,7 +23,8 @@ var adeliForm = regexp.MustCompile(`^([0-9]{2}|2[AB]|9[A-F])[0-9]{7}$`)
 // corsicanFINESS: numbers of Corsica have a letter, to which the key does not extend.
 var corsicanFINESS = regexp.MustCompile(`^2[AB][0-9]{7}$`)
 
-func checkRPPS(s string) error {
+// CheckRPPS answers what is wrong with a national number of a professional: 11 digits, the last of which is a key.
+func CheckRPPS(s string) error {
 	if len(s) == rppsDigits+1 && s[0] == '8' {
 		return errors.New("leave out the leading 8, the type digit of the national identity number")
 	}
@@ -37,16 +38,19 @@ func checkADELI(s string) error {
 	return nil
 }
 
-func checkFINESS(s string) error {
+// CheckFINESS answers what is wrong with a number of a health establishment: 9 digits, the last of which is a key, but in Corsica.
+func CheckFINESS(s string) error {
 	if corsicanFINESS.MatchString(s) {
 		return nil
 	}
 	return checkKeyed(s, finessDigits, "a FINESS number")
 }
 
-func checkSIREN(s string) error { return checkKeyed(s, sirenDigits, "a SIREN number") }
+// CheckSIREN answers what is wrong with a number of a company: 9 digits, the last of which is a key.
+func CheckSIREN(s string) error { return checkKeyed(s, sirenDigits, "a SIREN number") }
 
-func checkSIRET(s string) error {
+// CheckSIRET answers what is wrong with a number of a company's establishment: 14 digits, the last of which is a key, but at La Poste.
+func CheckSIRET(s string) error {
 	if len(s) == siretDigits && s[:sirenDigits] == laPoste {
 		sum := 0
 		for _, c := range []byte(s) {
@@ -78,12 +82,15 @@ func onlyDigits(s string) bool {
 	return s != ""
 }
 
-// luhn checks a number whose last digit is its key: ISO/IEC 7812-1, annex B.
-func luhn(s string) bool {
+// luhn checks a number whose last digit is its key.
+func luhn(s string) bool { return LuhnKey(s[:len(s)-1]) == s[len(s)-1] }
+
+// LuhnKey answers the digit that, put behind digits, makes them a number with a key: ISO/IEC 7812-1, annex B.
+func LuhnKey(digits string) byte {
 	sum := 0
-	for i := range len(s) {
-		d := int(s[len(s)-1-i] - '0')
-		if i%2 == 1 {
+	for i := range len(digits) {
+		d := int(digits[len(digits)-1-i] - '0')
+		if i%2 == 0 {
 			d *= 2
 			if d > 9 {
 				d -= 9
@@ -91,5 +98,5 @@ func luhn(s string) bool {
 		}
 		sum += d
 	}
-	return sum%10 == 0
+	return '0' + byte((10-sum%10)%10)
 }
