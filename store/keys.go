@@ -6,6 +6,7 @@ const (
 	PrefixAudit        = "a/"
 	PrefixBody         = "b/"
 	PrefixChoice       = "c/"
+	PrefixDirectory    = "d/"
 	PrefixSent         = "e/"
 	PrefixIdentity     = "i/"
 	PrefixMailbox      = "m/"
@@ -29,6 +30,7 @@ func Tables() []Table {
 		{PrefixAudit, "audit", "the trace: records chained by hash, head, checkpoint, key, indexes"},
 		{PrefixBody, "body", "message bodies once each: rows with reference counts, values up to the inline limit"},
 		{PrefixChoice, "setting", "personal choices: default account, notifications"},
+		{PrefixDirectory, "../ldapserver/directory", "the national directory: what is served, blocks of records"},
 		{PrefixSent, "sent", "messages sent lately, to recognise the client's own copy"},
 		{PrefixIdentity, "identity", "addresses and the account ids given to them"},
 		{PrefixMailbox, "mailbox", "folders, messages, flags, counters"},

@@ -28,6 +28,7 @@ var ErrTooMany = errors.New("the directory has too many entries")
 type Builder struct {
 	chunks  [][]byte
 	records [][]byte
+	sorted  bool
 	shared  bool // the display names are the common names
 }
 
@@ -66,12 +67,12 @@ func (b *Builder) copy(record []byte) []byte {
 	return b.chunks[last][at:len(b.chunks[last]):len(b.chunks[last])]
 }
 
-// Build makes the index of the entries, which takes all processors for some seconds when they are many. The builder's records are put in order by it.
+// Build makes the index of the entries, which takes all processors for some seconds when they are many. The records are put in order by it, if Sort has not done that.
 func (b *Builder) Build(info Info, constants []entry.Attribute) (*Index, error) {
 	if len(b.records) > MaxEntries {
 		return nil, ErrTooMany
 	}
-	if err := b.sort(); err != nil {
+	if err := b.Sort(); err != nil {
 		return nil, err
 	}
 	b.shared = b.sharesName()
@@ -108,8 +109,11 @@ type sortKey struct {
 	record []byte
 }
 
-// sort puts the records in order of folded common name, then address.
-func (b *Builder) sort() error {
+// Sort puts the records in the order the index has them in: by folded common name, then address. Afterwards nothing is added any more.
+func (b *Builder) Sort() error {
+	if b.sorted {
+		return nil
+	}
 	keys := make([]sortKey, len(b.records))
 	var names []byte
 	for i, record := range b.records {
@@ -141,6 +145,7 @@ func (b *Builder) sort() error {
 		}
 		b.records[i] = keys[i].record
 	}
+	b.sorted = true
 	return nil
 }
 
@@ -216,7 +221,10 @@ func (b *Builder) write(w *writer, size int) (offsets, records section) {
 	return offsets, records
 }
 
-// columns builds every column, as many at once as there are processors.
+// together is how many columns are collected in one walk over the records: enough that walking costs little, few enough that every processor has some.
+const together = 6
+
+// columns builds every column, on all processors.
 func (b *Builder) columns(w *writer, l *layout) {
 	var (
 		next    atomic.Int32
@@ -226,17 +234,15 @@ func (b *Builder) columns(w *writer, l *layout) {
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for {
-				a := schema.Attribute(next.Add(1) - 1)
-				if a >= schema.Count {
+				first := schema.Attribute(together * (next.Add(1) - 1))
+				if first >= schema.Count {
 					return
 				}
-				c, err := b.column(a)
+				columns, err := b.collect(first, min(first+together, schema.Count))
 				mu.Lock()
-				switch {
-				case err != nil:
-					w.err = errors.Join(w.err, fmt.Errorf("%s: %w", a.Name(), err))
-				case c != nil:
-					l.columns[a] = c.write(w, uint32(len(b.records)))
+				w.err = errors.Join(w.err, err)
+				for _, c := range columns {
+					l.columns[c.attribute] = c.write(w, uint32(len(b.records)))
 				}
 				mu.Unlock()
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"fmt"
 	"slices"
 
 	"balorg/ldapserver/ber"
@@ -18,6 +19,7 @@ type columnBuilder struct {
 	offsets   []uint32 // of each, and the end
 	table     []uint32 // finds them: numbers plus one
 	pairs     []pair   // in order of entry
+	folded    []byte   // scratch
 }
 
 // pair is one value of one entry.
@@ -28,30 +30,49 @@ func octetsHeader(b []byte) (header, length int, ok bool) {
 	return header, length, err == nil && tag == ber.Octets && length <= len(b)-header
 }
 
-// column collects an attribute; nil when no entry has it.
-func (b *Builder) column(a schema.Attribute) (*columnBuilder, error) {
-	c := &columnBuilder{attribute: a, offsets: []uint32{0}, table: make([]uint32, 1<<10)}
-	if a == schema.DisplayName && b.shared {
-		return nil, nil // the column of the common name serves
+// collect makes the columns of the attributes from one to another, of those that some entry has.
+func (b *Builder) collect(from, to schema.Attribute) ([]*columnBuilder, error) {
+	var all [together]columnBuilder
+	for i := range all {
+		all[i] = columnBuilder{attribute: from + schema.Attribute(i), offsets: []uint32{0}, table: make([]uint32, 1<<10)}
 	}
-	var folded []byte
 	for n, record := range b.records {
-		err := eachValue(record, a, func(value []byte) error {
-			var ok bool
-			if folded, ok = a.Fold(folded[:0], value); !ok {
-				return entry.ErrRecord
+		for rest := record; len(rest) > 0; {
+			a, values, _, after, err := entry.NextAttribute(rest)
+			if err != nil {
+				return nil, err
 			}
-			c.pairs = append(c.pairs, pair{uint32(n), c.intern(folded)})
-			return nil
-		})
-		if err != nil {
-			return nil, err
+			if rest = after; a >= to {
+				break
+			}
+			if a < from || (a == schema.DisplayName && b.shared) {
+				continue // where they are shared, the column of the common name serves
+			}
+			if err := all[a-from].add(uint32(n), values); err != nil {
+				return nil, fmt.Errorf("%s: %w", a.Name(), err)
+			}
 		}
 	}
-	if len(c.pairs) == 0 {
-		return nil, nil
+	var kept []*columnBuilder
+	for i := range all {
+		if len(all[i].pairs) > 0 {
+			all[i].inOrder()
+			kept = append(kept, &all[i])
+		}
 	}
-	return c, nil
+	return kept, nil
+}
+
+// add takes the values of an entry.
+func (c *columnBuilder) add(n uint32, values []byte) error {
+	return eachOctets(values, func(value []byte) error {
+		var ok bool
+		if c.folded, ok = c.attribute.Fold(c.folded[:0], value); !ok {
+			return entry.ErrRecord
+		}
+		c.pairs = append(c.pairs, pair{n, c.intern(c.folded)})
+		return nil
+	})
 }
 
 func (c *columnBuilder) text(n uint32) []byte { return c.dict[c.offsets[n]:c.offsets[n+1]] }

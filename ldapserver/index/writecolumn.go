@@ -15,7 +15,6 @@ type columnLayout struct {
 
 // write puts the column into the block. All it needs of the builder's own memory is given back afterwards.
 func (c *columnBuilder) write(w *writer, entries uint32) columnLayout {
-	c.inOrder()
 	l := columnLayout{values: c.count()}
 	l.offsets, l.dict = w.numbers(c.offsets), w.octets(c.dict)
 	l.hash = w.numbers(hashTable(c.count(), c.text))

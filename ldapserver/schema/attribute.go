@@ -254,6 +254,9 @@ func (a Attribute) Name() string { return table[a].names[0] }
 // Operational tells whether the attribute is answered only to those who ask for it.
 func (a Attribute) Operational() bool { return table[a].operational }
 
+// Single tells whether an entry has one value of it at most.
+func (a Attribute) Single() bool { return table[a].single }
+
 // Matching is how its values are compared.
 func (a Attribute) Matching() Matching { return table[a].matching }
 
