@@ -50,7 +50,7 @@ func texts(a Addresses) []string {
 func (l ListenConfig) check() configs.Problems {
 	var problems configs.Problems
 	first := make(map[Address]configs.Pos)
-	all := slices.Concat(l.IMAP, l.IMAPS, l.Submission, l.Submissions, l.Inbound, l.Metrics)
+	all := slices.Concat(l.IMAP, l.IMAPS, l.Submission, l.Submissions, l.Inbound, l.LDAP, l.LDAPS, l.Metrics)
 	for _, a := range l.LMTP {
 		all = append(all, configs.Value[Address]{V: Address(a.V), Pos: a.Pos, Set: true})
 	}
@@ -73,6 +73,8 @@ func (l ListenConfig) equal(next ListenConfig) bool {
 		{l.IMAPS, next.IMAPS},
 		{l.Submission, next.Submission},
 		{l.Submissions, next.Submissions},
+		{l.LDAP, next.LDAP},
+		{l.LDAPS, next.LDAPS},
 		{l.Inbound, next.Inbound},
 		{l.Metrics, next.Metrics},
 	} {

@@ -36,6 +36,7 @@ type Config struct {
 	Relay          RelayConfig           `yaml:"relay"`
 	TrustSpace     trust.Config          `yaml:"trust_space"`
 	Notifications  NotificationsConfig   `yaml:"notifications"`
+	Directory      DirectoryConfig       `yaml:"directory"`
 	Audit          AuditConfig           `yaml:"audit"`
 	Limits         LimitsConfig          `yaml:"limits"`
 	Language       configs.Value[string] `yaml:"language"`
@@ -58,6 +59,8 @@ type ListenConfig struct {
 	Submissions Addresses      `yaml:"submissions"`
 	Inbound     Addresses      `yaml:"inbound"`
 	LMTP        LocalAddresses `yaml:"lmtp"`
+	LDAP        Addresses      `yaml:"ldap"`
+	LDAPS       Addresses      `yaml:"ldaps"`
 	Metrics     Addresses      `yaml:"metrics"`
 }
 
@@ -170,6 +173,7 @@ func (c *Config) applyDefaults() {
 	c.IMAP.MaxConnections = cmp.Or(c.IMAP.MaxConnections, defaultConnections)
 	c.IMAP.MaxConnectionsPerAddress = cmp.Or(c.IMAP.MaxConnectionsPerAddress, defaultPerAddress)
 	c.smtpDefaults()
+	c.Directory.defaults()
 	c.Audit.Retention = cmp.Or(c.Audit.Retention, defaultRetention)
 	c.Limits.Quota = cmp.Or(c.Limits.Quota, defaultQuota)
 	if len(c.Mailstores) == 0 {
@@ -185,6 +189,7 @@ func (c *Config) check() configs.Problems {
 	}
 	problems = append(problems, c.Listen.check()...)
 	problems = append(problems, c.checkSMTP()...)
+	problems = append(problems, c.Directory.check(c.pos)...)
 	oneOf(&problems, c.IMAP.FolderNames, "fr", "en")
 	oneOf(&problems, c.Language, "fr", "en")
 	if name := c.Hostname; name.Set && name.V != "localhost" {
@@ -276,6 +281,8 @@ func (c *Config) frozen(next *Config) string {
 		return "mailstores"
 	case c.Log.Level.V != next.Log.Level.V, c.Log.Format.V != next.Log.Format.V:
 		return "log"
+	case !c.Directory.equal(&next.Directory):
+		return "directory"
 	case c.smtpFrozen(next) != "":
 		return c.smtpFrozen(next)
 	case c.IMAP != next.IMAP:

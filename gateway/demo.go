@@ -45,7 +45,7 @@ type DemoOptions struct {
 }
 
 // demoPorts are the ports of the demo's configuration, before the offset; demoSink is that of what stands for all other operators.
-func demoPorts() []int { return []int{1143, 1993, 1587, 1465, 1025, 1024, 9143} }
+func demoPorts() []int { return []int{1143, 1993, 1587, 1465, 1025, 1024, 1389, 1636, 9143} }
 
 const demoSink = 1026
 
@@ -325,6 +325,8 @@ func (g *Gateway) printDemo(opt DemoOptions, config string, hop *sink) error {
 		{"submissions", "TLS", l.Submissions},
 		{"SMTP", "from other operators", l.Inbound},
 		{"LMTP", "from a mail server beside", l.LMTP},
+		{"LDAP", "StartTLS", l.LDAP},
+		{"LDAPS", "TLS", l.LDAPS},
 		{"sink", "stands for all other operators: " + hop.folder, []string{hop.address()}},
 		{"HTTP", "/metrics /healthz /readyz", l.Metrics},
 	} {

@@ -27,6 +27,8 @@ import (
 	"balorg/gateway/watch"
 	"balorg/imapproxy"
 	"balorg/imapproxy/origin"
+	"balorg/ldapserver"
+	"balorg/ldapserver/directory"
 	"balorg/policy"
 	"balorg/policy/auth"
 	"balorg/policy/session"
@@ -52,6 +54,8 @@ type Listeners struct {
 	Submissions []string `json:"submissions,omitempty"`
 	Inbound     []string `json:"inbound,omitempty"`
 	LMTP        []string `json:"lmtp,omitempty"`
+	LDAP        []string `json:"ldap,omitempty"`
+	LDAPS       []string `json:"ldaps,omitempty"`
 	Metrics     []string `json:"metrics,omitempty"`
 }
 
@@ -81,8 +85,13 @@ type Gateway struct {
 	lmtp     map[string]*localDelivery // the way of new mail to those that take it by LMTP
 	metrics  gatewayMetrics
 
+	directory  *directory.Directory
+	importer   *directory.Importer
+	ldapServer *ldapserver.Server
+
 	imap, imaps *server
 	smtp        smtpServices
+	ldap        ldapServices
 	web         *web
 	control     *control.Server
 	stops       []func() // in the order they were registered; run backwards
@@ -152,6 +161,9 @@ func New(opt Options) (g *Gateway, err error) {
 	if err := g.newSMTP(cfg); err != nil {
 		return nil, err
 	}
+	if err := g.newLDAP(cfg); err != nil {
+		return nil, err
+	}
 	if err := g.listen(cfg); err != nil {
 		return nil, err
 	}
@@ -204,6 +216,9 @@ func (g *Gateway) listen(cfg *Config) error {
 	if err := g.listenSMTP(cfg); err != nil {
 		return err
 	}
+	if err := g.listenLDAP(cfg); err != nil {
+		return err
+	}
 	if err := g.web.listen(texts(cfg.Listen.Metrics)); err != nil {
 		return err
 	}
@@ -216,7 +231,8 @@ func (g *Gateway) Listeners() Listeners {
 	return Listeners{
 		IMAP: g.imap.addresses(), IMAPS: g.imaps.addresses(),
 		Submission: g.smtp.submission.addresses(), Submissions: g.smtp.submissions.addresses(),
-		Inbound: g.smtp.inbound.addresses(), LMTP: g.smtp.lmtp.addresses(), Metrics: g.web.addresses(),
+		Inbound: g.smtp.inbound.addresses(), LMTP: g.smtp.lmtp.addresses(),
+		LDAP: g.ldap.ldap.addresses(), LDAPS: g.ldap.ldaps.addresses(), Metrics: g.web.addresses(),
 	}
 }
 
@@ -266,7 +282,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer g.stop()
 	serving, tell := context.WithCancel(context.WithoutCancel(ctx))
 	defer tell()
-	servers := append([]*server{g.imap, g.imaps}, g.smtp.all()...)
+	servers := slices.Concat([]*server{g.imap, g.imaps}, g.smtp.all(), g.ldap.all())
 	for _, s := range servers {
 		s.start(serving)
 	}

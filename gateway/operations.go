@@ -110,6 +110,10 @@ func (g *Gateway) refresh(ctx context.Context) error {
 // swap puts a snapshot into effect and ends what it no longer allows.
 func (g *Gateway) swap(snap *policy.Snapshot) {
 	old := g.snapshot.Swap(snap)
+	// Before sessions look: one that logs in meanwhile must find the rules of both.
+	if err := g.directory.SetAccounts(snap); err != nil {
+		g.log.Error("the directory is closed until a reload succeeds", slog.Any("error", err))
+	}
 	for _, loss := range policy.Lost(old, snap) {
 		g.log.Info("access withdrawn or lessened", slog.Any("person", addressOf(old, loss.Person)), slog.Any("mailbox", addressOf(old, loss.Mailbox)))
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"balorg/ldapserver/directory"
 	"balorg/mail"
 	"balorg/policy"
 	"balorg/policy/auth"
@@ -36,6 +37,7 @@ type state struct {
 	subscriptions *subscription.Table
 	transfers     *transfer.Table
 	sent          *sent.Table
+	national      *directory.Table
 	spool         string // folder for messages that are held while it is decided what becomes of them
 	queue         *queue.Queue
 	log           *slog.Logger
@@ -96,6 +98,7 @@ func openState(cfg *Config, log *slog.Logger) (*state, error) {
 		subscriptions: subscription.New(db),
 		transfers:     transfer.New(db),
 		sent:          sent.New(db),
+		national:      directory.NewTable(db),
 		spool:         spool,
 		log:           log,
 		maxChanges:    maxChanges,
@@ -369,5 +372,5 @@ func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 func (st *state) check(ctx context.Context) ([]string, error) {
 	return store.Check(ctx, st.db,
 		body.Checker{Bodies: st.bodies, Referrers: []body.Referrer{st.boxes, st.queue}, Contents: true}, st.boxes, st.queue, st.trace.Checker(),
-		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.subscriptions, st.sent, notice.Table{}}}, st.settings.Table, st.subscriptions, st.transfers, st.sent, notice.Table{})
+		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.subscriptions, st.sent, notice.Table{}}}, st.settings.Table, st.subscriptions, st.transfers, st.sent, notice.Table{}, st.national)
 }

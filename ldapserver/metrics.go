@@ -3,6 +3,8 @@ package ldapserver
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"balorg/ldapserver/directory"
+	"balorg/ldapserver/index"
 	"balorg/ldapserver/wire"
 )
 
@@ -24,7 +26,7 @@ var operationNames = map[byte]string{
 	wire.ModifyResponse: "write", wire.AddResponse: "write", wire.DeleteResponse: "write", wire.RenameResponse: "write",
 }
 
-func newMetrics(reg prometheus.Registerer) metrics {
+func newMetrics(reg prometheus.Registerer, view func() *directory.View) metrics {
 	m := metrics{
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "balorg_ldapserver_connections_count", Help: "LDAP connections that are open"}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -40,7 +42,14 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "balorg_ldapserver_panics_total", Help: "connections ended by a fault of ours"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.connections, m.logins, m.operations, m.entries, m.refused, m.panics)
+		reg.MustRegister(m.connections, m.logins, m.operations, m.entries, m.refused, m.panics,
+			national(view, "balorg_ldapserver_national_date_seconds", "when the national directory that is served was made, in seconds since 1970; 0: none is served",
+				func(x *index.Index) float64 { return float64(x.Info().Date.Unix()) }),
+			national(view, "balorg_ldapserver_national_entries_count", "entries of the national directory that is served",
+				func(x *index.Index) float64 { return float64(x.Len()) }))
+	}
+	for _, outcome := range []string{"ok", "refused", "temporary"} {
+		m.logins.WithLabelValues(outcome)
 	}
 	m.byResult = make(map[byte]map[wire.Code]prometheus.Counter)
 	for op, name := range operationNames {
@@ -50,6 +59,17 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		}
 	}
 	return m
+}
+
+// national is a gauge about the national directory; zero when there is none.
+func national(view func() *directory.View, name, help string, value func(*index.Index) float64) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+		v := view()
+		if v == nil || v.National == nil {
+			return 0
+		}
+		return value(v.National.Index)
+	})
 }
 
 func (m *metrics) result(op byte, code wire.Code) {

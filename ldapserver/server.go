@@ -132,7 +132,7 @@ func New(opt Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opt: opt, names: names, metrics: newMetrics(opt.Metrics), seal: newSeal()}
+	s := &Server{opt: opt, names: names, metrics: newMetrics(opt.Metrics, opt.Directory.View), seal: newSeal()}
 	s.budget = newBudget(opt.Limits, opt.Now)
 	s.binds = newBindTrace(opt.Now)
 	s.root = newRootEntries(names, &opt)

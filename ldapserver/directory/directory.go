@@ -30,8 +30,9 @@ const (
 type Directory struct {
 	now func() time.Time
 
-	mu   sync.Mutex // held by who makes a view
-	view atomic.Pointer[View]
+	mu       sync.Mutex // held by who makes a view
+	national *index.Index
+	view     atomic.Pointer[View]
 }
 
 // New makes a directory that is empty until it is told of accounts. A nil clock is the system's.
@@ -42,7 +43,7 @@ func New(now func() time.Time) *Directory {
 	return &Directory{now: now}
 }
 
-// View is the current state; nil before the first SetAccounts.
+// View is the current state; nil when there is none: nothing may then be shown.
 func (d *Directory) View() *View { return d.view.Load() }
 
 // View is one state of the directory.
@@ -62,7 +63,7 @@ type Source struct {
 	byID      map[mail.AccountID]uint32 // of Local
 }
 
-// SetAccounts makes a view of these rules: the next search obeys them.
+// SetAccounts makes a view of these rules: the next search obeys them. When that fails there is no view any more: nobody is shown who may no longer be.
 func (d *Directory) SetAccounts(snap *policy.Snapshot) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -70,12 +71,13 @@ func (d *Directory) SetAccounts(snap *policy.Snapshot) error {
 	var before *Source
 	if last := d.view.Load(); last != nil {
 		before = last.Local
-		if last.National != nil {
-			next.National = newNational(last.National.Index, snap)
-		}
+	}
+	if d.national != nil {
+		next.National = newNational(d.national, snap)
 	}
 	local, err := d.newLocal(snap, before)
 	if err != nil {
+		d.view.Store(nil)
 		return err
 	}
 	next.Local = local
@@ -83,11 +85,16 @@ func (d *Directory) SetAccounts(snap *policy.Snapshot) error {
 	return nil
 }
 
-// SetNational puts another national directory in the place of the one there is; nil takes it away. SetAccounts comes first.
+// SetNational puts another national directory in the place of the one there is; nil takes it away.
 func (d *Directory) SetNational(x *index.Index) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	next := *d.view.Load()
+	d.national = x
+	last := d.view.Load()
+	if last == nil {
+		return
+	}
+	next := *last
 	next.National = nil
 	if x != nil {
 		next.National = newNational(x, next.Snapshot)
