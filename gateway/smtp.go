@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 
+	"balorg/gateway/fetch"
 	"balorg/policy"
 	"balorg/smtp"
 	"balorg/smtp/queue"
@@ -81,9 +82,13 @@ func (g *Gateway) newLMTP(cfg *Config) {
 
 // newTrust makes the keeper of the trust space. A list in a file is taken now, so that nobody is refused because it has not been read yet.
 func (g *Gateway) newTrust(cfg *Config) error {
-	opt, err := cfg.TrustSpace.Options(cfg.path, cfg.StateDir())
-	if err != nil {
-		return err
+	opt := cfg.TrustSpace.Options(cfg.path, cfg.StateDir())
+	if opt.URL != "" {
+		roots, err := loadRoots(cfg.path(cfg.TrustSpace.CA.V)) // never the system's: the check asks for it
+		if err != nil {
+			return err
+		}
+		opt.Fetcher = fetch.New(fetch.Options{Roots: roots})
 	}
 	opt.Logger, opt.Metrics = g.log, g.reg
 	g.trust = trust.NewKeeper(opt)

@@ -2,7 +2,12 @@ package gateway_test
 
 import (
 	"crypto/tls"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"net/smtp"
 	"strings"
 	"testing"
@@ -119,6 +124,41 @@ func TestWhitelist(t *testing.T) {
 		if !reaches(step.in) || reaches(step.outside) {
 			t.Errorf("after %v: the trust space is another", step.list)
 		}
+	}
+}
+
+// TestWhitelistByURL takes the list from a server that the named authority vouches for, and from no other.
+func TestWhitelistByURL(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/liste.xml" {
+			http.NotFound(w, r)
+			return
+		}
+		io.WriteString(w, whitelist("a.mssante.fr"))
+	}))
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
+	defer server.Close()
+	files := map[string]string{
+		"balorg.yaml": strings.Replace(gatewaytest.Balorg, "trust_space: {extra_domains: [chu-exemple.mssante.fr]}",
+			"trust_space: {url: "+server.URL+"/liste.xml, ca: list-ca.pem}", 1) + "relay: {smarthost: \"127.0.0.1:1\"}\n",
+		"list-ca.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})),
+	}
+	g := gatewaytest.Start(t, files, noemie)
+	if problems, err := g.Reload(t.Context(), false); err != nil || len(problems) > 0 {
+		t.Errorf("reloading: %v, %v", problems, err)
+	}
+	if submit(t, g, noemie, string(address(secretariat)), "x@a.mssante.fr") != nil {
+		t.Error("the trust space is not the list")
+	}
+	files["list-ca.pem"] = g.Read("tls/ca.pem")
+	stranger := gatewaytest.Start(t, files, noemie)
+	problems, err := stranger.Reload(t.Context(), false)
+	if told := fmt.Sprint(problems); err != nil || !strings.Contains(told, "does not vouch for the server") {
+		t.Errorf("the server of another authority: %v, %v", told, err)
+	}
+	if submit(t, stranger, noemie, string(address(secretariat)), "x@a.mssante.fr") == nil {
+		t.Error("the list of a server is taken that nobody vouches for")
 	}
 }
 

@@ -136,7 +136,7 @@ func (c *Config) checkSMTP() configs.Problems {
 	if c.Submission.InsecureLogin {
 		problems.Warn(c.pos, "remove insecure_login_without_tls", "passwords may be sent in the clear to submit mail")
 	}
-	problems = append(problems, c.TrustSpace.Check(c.path)...)
+	problems = append(problems, c.TrustSpace.Check(c.path, loadRoots)...)
 	problems = append(problems, c.Relay.Check(c.relayFiles())...)
 	in := c.Inbound
 	if in.InsecureNoTLS {

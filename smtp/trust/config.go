@@ -3,9 +3,7 @@ package trust
 import (
 	"cmp"
 	"crypto/x509"
-	"fmt"
 	"net/url"
-	"os"
 	"time"
 
 	"balorg/configs"
@@ -29,8 +27,8 @@ const (
 	DefaultShrinkShare = 0.2
 )
 
-// Check answers what is wrong with the section; path makes a path of the file absolute.
-func (c Config) Check(path func(string) string) configs.Problems {
+// Check answers what is wrong with the section; path makes a path of the file absolute, and roots reads a file of authorities.
+func (c Config) Check(path func(string) string, roots func(string) (*x509.CertPool, error)) configs.Problems {
 	var problems configs.Problems
 	if c.File.Set && c.URL.Set {
 		problems.Add(c.URL.Pos, "keep file or url", "the trust space comes from a file or from a URL, not from both")
@@ -44,7 +42,7 @@ func (c Config) Check(path func(string) string) configs.Problems {
 		}
 	}
 	if c.CA.Set {
-		if _, err := loadRoots(path(c.CA.V)); err != nil {
+		if _, err := roots(path(c.CA.V)); err != nil {
 			problems.Add(c.CA.Pos, "", "%v", err)
 		}
 	}
@@ -56,8 +54,8 @@ func (c Config) Check(path func(string) string) configs.Problems {
 	return problems
 }
 
-// Options answers what a Keeper needs of the section, which has no problems; folder is where the last good list is kept.
-func (c Config) Options(path func(string) string, folder string) (Options, error) {
+// Options answers what a Keeper needs of the section, which has no problems, but for what takes the URL; folder is where the last good list is kept.
+func (c Config) Options(path func(string) string, folder string) Options {
 	opt := Options{
 		URL: c.URL.V, Folder: folder, Extra: c.Extra(),
 		Refresh: cmp.Or(c.Refresh, DefaultRefresh), ShrinkShare: float64(cmp.Or(c.ShrinkShare, DefaultShrinkShare)),
@@ -65,13 +63,7 @@ func (c Config) Options(path func(string) string, folder string) (Options, error
 	if c.File.Set {
 		opt.File = path(c.File.V)
 	}
-	if c.CA.Set {
-		var err error
-		if opt.Roots, err = loadRoots(path(c.CA.V)); err != nil {
-			return opt, err
-		}
-	}
-	return opt, nil
+	return opt
 }
 
 // Extra answers the domains of the configuration, as mail.Address has them.
@@ -83,16 +75,4 @@ func (c Config) Extra() []string {
 		}
 	}
 	return all
-}
-
-func loadRoots(path string) (*x509.CertPool, error) {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the CA of the trust space: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(content) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM", path)
-	}
-	return pool, nil
 }

@@ -3,25 +3,22 @@ package trust
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"strings"
-	"time"
 )
 
-// Limits on fetching the list.
-const (
-	fetchTimeout  = 5 * time.Minute  // of all of it
-	headerTimeout = 30 * time.Second // until the server begins to answer
-	maxRedirects  = 3
-	maxChecksum   = 4 << 10
-)
+// maxChecksum is more than any checksum with a name needs.
+const maxChecksum = 4 << 10
+
+// A Fetcher takes what others publish over HTTPS. What is not there is fs.ErrNotExist, and more octets than limit are an error.
+type Fetcher interface {
+	Fetch(ctx context.Context, url string, limit int64) ([]byte, error)
+}
 
 // sumSuffix is what the name of the checksum's file ends in.
 const sumSuffix = ".sha256"
@@ -31,11 +28,7 @@ func (k *Keeper) fetch(ctx context.Context) ([]byte, error) {
 	read := readFile
 	source := k.opt.File
 	if k.opt.URL != "" {
-		ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-		defer cancel()
-		client := k.client()
-		defer client.CloseIdleConnections()
-		read = func(url string, limit int64) ([]byte, error) { return get(ctx, client, url, limit) }
+		read = func(url string, limit int64) ([]byte, error) { return k.opt.Fetcher.Fetch(ctx, url, limit) }
 		source = k.opt.URL
 	}
 	content, err := read(source, maxList)
@@ -92,42 +85,4 @@ func readLimited(r io.Reader, limit int64) ([]byte, error) {
 		err = fmt.Errorf("it is larger than %d octets", limit)
 	}
 	return content, err
-}
-
-// client trusts the pinned authority alone, and keeps no connection.
-func (k *Keeper) client() *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: k.opt.Roots},
-			ResponseHeaderTimeout: headerTimeout,
-			TLSHandshakeTimeout:   headerTimeout,
-			DisableKeepAlives:     true,
-		},
-		CheckRedirect: func(r *http.Request, via []*http.Request) error {
-			if r.URL.Scheme != "https" || len(via) > maxRedirects {
-				return errors.New("the server sends us elsewhere")
-			}
-			return nil
-		},
-	}
-}
-
-// get fetches a URL; what is not there is fs.ErrNotExist.
-func get(ctx context.Context, client *http.Client, url string, limit int64) (content []byte, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close() //nolint:errcheck // it was only read
-	switch resp.StatusCode {
-	case http.StatusOK:
-		return readLimited(resp.Body, limit)
-	case http.StatusNotFound, http.StatusGone:
-		return nil, fmt.Errorf("%s: %w", resp.Status, fs.ErrNotExist)
-	}
-	return nil, fmt.Errorf("the server answers %s", resp.Status)
 }

@@ -3,7 +3,6 @@ package trust
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,8 +20,8 @@ import (
 
 // Options are what a Keeper works with.
 type Options struct {
-	File, URL   string // one of them, or neither: then the space is the extra domains
-	Roots       *x509.CertPool
+	File, URL   string  // one of them, or neither: then the space is the extra domains
+	Fetcher     Fetcher // of the URL; it trusts the authority that is named for it alone
 	Refresh     time.Duration
 	Extra       []string // domains, as mail.Address has them
 	ShrinkShare float64

@@ -6,16 +6,13 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,70 +145,46 @@ func TestChecksum(t *testing.T) {
 	}
 }
 
-// published is a server of the list, whose answer a test changes.
-type published struct {
-	list, sum atomic.Value // string; the sum may be missing
-	status    atomic.Int32
-	moved     atomic.Value // string: where it sends to
-}
+// published is what stands at each address.
+type published map[string]string
 
-func (p *published) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if to, ok := p.moved.Load().(string); ok && to != "" {
-		http.Redirect(w, r, to, http.StatusFound)
-		return
+func (p published) Fetch(ctx context.Context, url string, limit int64) ([]byte, error) {
+	content, there := p[url]
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case !there:
+		return nil, fmt.Errorf("%s: %w", url, fs.ErrNotExist)
+	case content == "" || int64(len(content)) > limit:
+		return nil, errors.New("the server is out of order, or says too much")
 	}
-	content, _ := p.list.Load().(string)
-	if strings.HasSuffix(r.URL.Path, ".sha256") {
-		var there bool
-		if content, there = p.sum.Load().(string); !there {
-			http.NotFound(w, r)
-			return
-		}
-	}
-	w.WriteHeader(int(p.status.Load()))
-	w.Write([]byte(content)) // the client's going away is its own affair
+	return []byte(content), nil
 }
 
 func TestKeeperURL(t *testing.T) {
-	var p published
-	p.list.Store(listOf(5))
-	p.status.Store(http.StatusOK)
-	server := httptest.NewTLSServer(&p)
-	defer server.Close()
-	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	plain := httptest.NewServer(&p)
-	defer plain.Close()
-	pinned := x509.NewCertPool()
-	pinned.AddCert(server.Certificate())
-	k := NewKeeper(Options{URL: server.URL + "/liste.xml?jour=1", Roots: pinned, Folder: t.TempDir(), ShrinkShare: 0.2})
+	const list, sumOf = "https://a.fr/liste.xml?jour=1", "https://a.fr/liste.xml.sha256?jour=1"
+	p := published{list: listOf(5)}
+	k := NewKeeper(Options{URL: list, Fetcher: p, Folder: t.TempDir(), ShrinkShare: 0.2})
 	if err := k.Refresh(t.Context(), false); err != nil || k.Current().Len() != 5 {
 		t.Fatalf("%d domains, %v", k.Current().Len(), err)
 	}
-	p.list.Store(listOf(6))
+	sum := sha256.Sum256([]byte(listOf(6)))
+	right := hex.EncodeToString(sum[:])
 	for _, test := range []struct {
-		name   string
-		set    func()
-		domain int
-		ok     bool
+		name, list, sum string
+		domains         int
+		ok              bool
 	}{
-		{"a wrong checksum", func() { p.sum.Store(strings.Repeat("a", 64)) }, 5, false},
-		{"the right one", func() {
-			sum := sha256.Sum256([]byte(listOf(6)))
-			p.sum.Store(hex.EncodeToString(sum[:]))
-		}, 6, true},
-		{"an error", func() { p.status.Store(http.StatusServiceUnavailable) }, 6, false},
-		{"no TLS any more", func() { p.status.Store(http.StatusOK); p.moved.Store(plain.URL + "/liste.xml") }, 6, false},
-		{"round and round", func() { p.moved.Store(server.URL + "/liste.xml") }, 6, false},
+		{"a wrong checksum", listOf(6), strings.Repeat("a", 64), 5, false},
+		{"the right one", listOf(6), right, 6, true},
+		{"no list", "", right, 6, false},
+		{"no checksum to be had, which is not that there is none", listOf(7), "", 6, false},
+		{"a checksum that goes on and on", listOf(6), strings.Repeat(right+"\n", 100), 6, false},
 	} {
-		test.set()
-		if err := k.Refresh(t.Context(), false); (err == nil) != test.ok || k.Current().Len() != test.domain {
+		p[list], p[sumOf] = test.list, test.sum
+		if err := k.Refresh(t.Context(), false); (err == nil) != test.ok || k.Current().Len() != test.domains {
 			t.Errorf("%s: %d domains, %v", test.name, k.Current().Len(), err)
 		}
-	}
-	p.moved.Store("")
-	stranger := NewKeeper(Options{URL: server.URL, Roots: x509.NewCertPool(), Folder: t.TempDir()})
-	if err := stranger.Refresh(t.Context(), false); err == nil || stranger.Current().Len() != 0 {
-		t.Errorf("a server whose authority is not the pinned one: %v", err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -252,11 +225,13 @@ func TestRun(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	dir := t.TempDir()
-	server := httptest.NewTLSServer(http.NotFoundHandler())
-	defer server.Close()
-	write(t, filepath.Join(dir, "ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
-	write(t, filepath.Join(dir, "empty.pem"), "nothing")
 	path := func(p string) string { return filepath.Join(dir, p) }
+	roots := func(p string) (*x509.CertPool, error) {
+		if p != path("ca.pem") {
+			return nil, fmt.Errorf("%s holds no certificate", p)
+		}
+		return x509.NewCertPool(), nil
+	}
 	for _, test := range []struct{ yaml, want string }{
 		{"file: liste.xml\nrefresh: 1h\nextra_domains: [Demo.example.fr, hôpital.fr]\nshrink_share: 0.5", ""},
 		{"url: https://listeblanche.example.fr/liste.xml\nca: ca.pem\nextra_domains: demo.fr", ""},
@@ -264,19 +239,19 @@ func TestConfig(t *testing.T) {
 		{"url: http://a.fr/\nca: ca.pem", "HTTPS only"},
 		{"url: https://a.fr/x", "must be named"},
 		{"url: https://a.fr/x\nca: absent.pem", "absent.pem"},
-		{"url: https://a.fr/x\nca: empty.pem", "no certificate"},
+		{"url: https://a.fr/x\nca: empty.pem", "c.yaml:2:5"},
 		{"extra_domains: [localhost]", "c.yaml:1:17"},
 		{"shrink_share: 20", "not a share"},
 	} {
 		var c Config
 		problems := configs.Decode("c.yaml", []byte(test.yaml), &c)
-		problems = append(problems, c.Check(path)...)
+		problems = append(problems, c.Check(path, roots)...)
 		if text := problems.Error(); test.want == "" && text != "" || !strings.Contains(text, test.want) {
 			t.Errorf("%s: %q", test.yaml, text)
 		}
-		opt, err := c.Options(path, dir)
-		if test.want == "" && (err != nil || opt.ShrinkShare == 0 || opt.Refresh == 0 || len(opt.Extra) == 0 || opt.Extra[0] != strings.ToLower(c.ExtraDomains[0].V)) {
-			t.Errorf("%s: %+v, %v", test.yaml, opt, err)
+		opt := c.Options(path, dir)
+		if test.want == "" && (opt.ShrinkShare == 0 || opt.Refresh == 0 || len(opt.Extra) == 0 || opt.Extra[0] != strings.ToLower(c.ExtraDomains[0].V)) {
+			t.Errorf("%s: %+v", test.yaml, opt)
 		}
 	}
 }
