@@ -167,6 +167,8 @@ func receive(ctx context.Context, resp *http.Response, limit int64, take func(io
 		return fmt.Errorf("%w after %d octets", ErrTruncated, n)
 	case err != nil:
 		return explained(ctx, err)
+	case ctx.Err() != nil: // a server that is told so may end its answer as if it were whole
+		return explained(ctx, ctx.Err())
 	case n > limit:
 		return tooLarge(limit)
 	}
