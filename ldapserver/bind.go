@@ -121,7 +121,7 @@ func (c *conn) logIn(ctx context.Context, req auth.Request, mechanism string) er
 		})
 		if err != nil {
 			s.binds.undo(result.Person.ID, result.Mailbox.ID, c.client.Addr().String())
-			c.logger().Error("a log-in could not be traced", slog.Any("error", err))
+			c.logger().ErrorContext(ctx, "a log-in could not be traced", slog.Any("error", err))
 			return c.bound(wire.Unavailable, "the log-in cannot be recorded now")
 		}
 	}
@@ -146,7 +146,7 @@ func (c *conn) refuse(ctx context.Context, mechanism string, err error) error {
 	case errors.As(err, &refusal):
 		code, text, outcome = wire.InvalidCredentials, "", "refused"
 		record.Person, record.Mailbox, record.Reason = party(refusal.Person), party(refusal.Mailbox), refusal.Reason.Text
-		c.logger().Warn("login refused", slog.String("reason", string(refusal.Reason.Code)))
+		c.logger().WarnContext(ctx, "login refused", slog.String("reason", string(refusal.Reason.Code)))
 	case errors.As(err, &unavailable):
 		record.Person, record.Reason = party(unavailable.Person), unavailable.Reason.Text
 		if unavailable.Reason.Code == policy.ReasonThrottled {
@@ -158,7 +158,7 @@ func (c *conn) refuse(ctx context.Context, mechanism string, err error) error {
 	c.srv.metrics.logins.WithLabelValues(outcome).Inc()
 	record.Answer = code.String()
 	if terr := c.trace(ctx, record); terr != nil {
-		c.logger().Error("a refused log-in could not be traced", slog.Any("error", terr))
+		c.logger().ErrorContext(ctx, "a refused log-in could not be traced", slog.Any("error", terr))
 		return c.bound(wire.Unavailable, "the log-in cannot be recorded now")
 	}
 	return c.failed(code, text)

@@ -100,7 +100,7 @@ func (c *conn) serve(ctx context.Context) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			c.srv.metrics.panics.Inc()
-			c.logger().Error("a request was not survived", slog.Any("fault", fault), slog.String("stack", string(debug.Stack())))
+			c.logger().ErrorContext(ctx, "a request was not survived", slog.Any("fault", fault), slog.String("stack", string(debug.Stack())))
 			c.disconnect(wire.Other, "an internal error")
 		}
 	}()

@@ -25,7 +25,7 @@ type cookie struct {
 // newSeal makes the key that cookies are sealed with: they hold as long as the process runs.
 func newSeal() cipher.AEAD {
 	var key [32]byte
-	rand.Read(key[:]) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(key[:]) // never fails (crypto/rand)
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		panic(err) // of the length of the key alone

@@ -22,7 +22,7 @@ func (s *search) askRemote(ctx context.Context, p *part) []*entry.Entry {
 	defer cancel()
 	found, err := p.remote.Search(ctx, &s.req.Filter, s.c.srv.opt.Limits.PagedEntries)
 	if err != nil {
-		s.c.logger().Warn("another directory could not be asked", slog.String("unit", p.unit), slog.Any("error", err))
+		s.c.logger().WarnContext(ctx, "another directory could not be asked", slog.String("unit", p.unit), slog.Any("error", err))
 		s.missing = fmt.Errorf("the directory %s cannot be asked now; its entries are missing", p.unit)
 	}
 	var shown []*entry.Entry

@@ -1,6 +1,7 @@
 package ldapserver
 
 import (
+	"slices"
 	"strconv"
 
 	"balorg/ldapserver/directory"
@@ -35,7 +36,7 @@ func newRootEntries(names *directory.Names, opt *Options) rootEntries {
 		e.Set(schema.SupportedLDAPVersion, strconv.Itoa(3))
 		announced := controls
 		if len(opt.Proxies) > 0 {
-			announced = append(announced[:len(announced):len(announced)], wire.ControlProxied)
+			announced = append(slices.Clip(announced), wire.ControlProxied)
 		}
 		e.Set(schema.SupportedControl, announced...)
 		extensions := []string{wire.ExtensionWhoAmI, wire.ExtensionCancel}

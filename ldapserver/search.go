@@ -25,7 +25,6 @@ type part struct {
 	source    *directory.Source
 	eye       directory.Eye
 	single    uint32 // the one entry of source that counts, or nobody: all
-	empty     bool   // of source none counts
 	remote    Remote
 }
 

@@ -246,7 +246,7 @@ func (s *search) sortKey(h hit, a schema.Attribute) []byte {
 // window answers a part of the sorted list (draft-ietf-ldapext-ldapv3-vlv-09).
 func (s *search) window(m *merge, v *wire.VLV) wire.Result {
 	count := m.len()
-	position := 0 // of the target, from 1
+	var position int // of the target, from 1
 	switch {
 	case v.ByValue:
 		position = 1 + s.before(m, v.Value)

@@ -112,7 +112,7 @@ func (l *language) UnmarshalText(b []byte) error {
 var professions = map[string]string{
 	"10": "Médecin", "21": "Pharmacien", "26": "Audioprothésiste", "28": "Opticien-Lunetier", "40": "Chirurgien-Dentiste", "50": "Sage-Femme",
 	"60": "Infirmier", "69": "Infirmier psychiatrique", "70": "Masseur-Kinésithérapeute", "80": "Pédicure-Podologue", "81": "Orthoprothésiste",
-	"82": "Podo-Orthésiste", "83": "Orthopédiste-Orthésiste", "84": "Oculariste", "85": "Epithésiste", "86": "Technicien de laboratoire médical",
+	"82": "Podo-Orthésiste", "83": "Orthopédiste-Orthésiste", "84": "Oculariste", "85": "Epithésiste", "86": "Technicien de laboratoire médical", //nolint:misspell // French
 	"91": "Orthophoniste", "92": "Orthoptiste", "94": "Ergothérapeute", "95": "Diététicien", "96": "Psychomotricien", "98": "Manipulateur ERM",
 }
 

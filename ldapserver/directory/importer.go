@@ -23,7 +23,7 @@ const DefaultShrink = 10
 // ErrShrunk is a file that has lost too many entries; --force takes it.
 var ErrShrunk = errors.New("the file has far fewer mailboxes than the directory that is served")
 
-// ErrRunning: there is one import at a time.
+// ErrRunning is answered while an import is under way: there is one at a time.
 var ErrRunning = errors.New("an import is under way already")
 
 // Stage is how far an import is.

@@ -9,42 +9,14 @@ import (
 	"testing"
 	"time"
 
-	"balorg/configs"
 	"balorg/ldapserver/extraction"
 	"balorg/ldapserver/extraction/sample"
+	"balorg/ldapserver/ldaptest"
 	"balorg/ldapserver/schema"
-	"balorg/mail"
 	"balorg/policy"
 	"balorg/store"
 	"balorg/store/storetest"
 )
-
-// demoSnapshot is the demo's accounts, edited by the replacements.
-func demoSnapshot(t testing.TB, replace ...string) *policy.Snapshot {
-	t.Helper()
-	var src policy.Source
-	src.Mailstores = []string{"local"}
-	for _, f := range []struct {
-		name  string
-		files *[]configs.File
-	}{{"demo/accounts.yaml", &src.Accounts}, {"demo/delegations.yaml", &src.Delegations}} {
-		data, err := configs.Examples.ReadFile(f.name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := strings.NewReplacer(replace...).Replace(string(data))
-		*f.files = []configs.File{{Name: f.name, Data: []byte(text)}}
-	}
-	roster, problems := policy.Load(src)
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	var identities []policy.Identity
-	for _, a := range roster.Accounts {
-		identities = append(identities, policy.Identity{ID: mail.AccountID("id-" + a.Address.Local()), Address: a.Address, State: policy.IdentityLive})
-	}
-	return policy.NewSnapshot(roster, identities, nil)
-}
 
 // fixture is a directory with the demo's accounts and a place for the national one.
 type fixture struct {
@@ -56,47 +28,47 @@ type fixture struct {
 
 var now = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
 
-func newFixture(t testing.TB) *fixture {
-	t.Helper()
-	st := storetest.New(t)
-	f := &fixture{table: NewTable(st), folder: t.TempDir()}
-	storetest.CheckAtEnd(t, st, f.table)
-	f.restart(t)
+func newFixture(tb testing.TB) *fixture {
+	tb.Helper()
+	st := storetest.New(tb)
+	f := &fixture{table: NewTable(st), folder: tb.TempDir()}
+	storetest.CheckAtEnd(tb, st, f.table)
+	f.restart(tb)
 	return f
 }
 
 // restart is what a start of the daemon does.
-func (f *fixture) restart(t testing.TB) {
-	t.Helper()
+func (f *fixture) restart(tb testing.TB) {
+	tb.Helper()
 	f.directory = New(func() time.Time { return now })
-	if err := f.directory.SetAccounts(demoSnapshot(t)); err != nil {
-		t.Fatal(err)
+	if err := f.directory.SetAccounts(ldaptest.Snapshot(tb)); err != nil {
+		tb.Fatal(err)
 	}
 	f.Importer = NewImporter(f.directory, f.table, f.folder, slog.New(slog.DiscardHandler))
-	if err := f.Load(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := f.Load(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
 }
 
 // write makes an extraction.
-func (f *fixture) write(t testing.TB, rows int, extra ...map[extraction.Column]string) string {
-	t.Helper()
+func (f *fixture) write(tb testing.TB, rows int, extra ...map[extraction.Column]string) string {
+	tb.Helper()
 	path := filepath.Join(f.folder, extraction.FileName(now))
 	file, err := os.Create(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := errors.Join(sample.Write(file, sample.Options{Rows: rows, Seed: 1, Date: now, Extra: extra}), file.Close()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return path
 }
 
-func (f *fixture) take(t testing.TB, path string, opt Options) Import {
-	t.Helper()
-	i, report, err := f.Import(t.Context(), path, opt)
+func (f *fixture) take(tb testing.TB, path string, opt Options) Import {
+	tb.Helper()
+	i, report, err := f.Import(tb.Context(), path, opt)
 	if err != nil {
-		t.Fatalf("%v: %+v", err, report)
+		tb.Fatalf("%v: %+v", err, report)
 	}
 	return i
 }
@@ -260,7 +232,7 @@ func TestShadow(t *testing.T) {
 		}
 	}
 	check("at first", false, false, false, true)
-	if err := f.directory.SetAccounts(demoSnapshot(t, "mssante: marc.roux@sapins.mssante.fr", "mssante: other@sapins.mssante.fr")); err != nil {
+	if err := f.directory.SetAccounts(ldaptest.Snapshot(t, "mssante: marc.roux@sapins.mssante.fr", "mssante: other@sapins.mssante.fr")); err != nil {
 		t.Fatal(err)
 	}
 	check("after a reload", false, false, true, false)

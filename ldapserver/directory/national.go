@@ -3,6 +3,7 @@ package directory
 import (
 	"bytes"
 	"cmp"
+	"slices"
 	"strings"
 
 	"balorg/ldapserver/entry"
@@ -45,7 +46,7 @@ func combine(a, b []entry.Attribute) []entry.Attribute {
 	for _, other := range b {
 		have := e.Values(other.Type)
 		if len(have) == 0 || (!other.Type.Single() && other.Type != schema.CN) {
-			e.Set(other.Type, append(have[:len(have):len(have)], other.Values...)...)
+			e.Set(other.Type, append(slices.Clip(have), other.Values...)...)
 		}
 	}
 	return e.Attributes

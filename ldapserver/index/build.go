@@ -94,7 +94,11 @@ func (b *Builder) Build(info Info, constants []entry.Attribute) (*Index, error) 
 		l.columns[schema.DisplayName] = l.columns[schema.CN]
 	}
 	l.uuids = w.numbers(b.uuidTable())
-	if err := errors.Join(w.err, l.seal(w)); err != nil {
+	err = w.err
+	if err == nil {
+		err = l.seal(w)
+	}
+	if err != nil {
 		m.free()
 		return nil, err
 	}

@@ -43,9 +43,6 @@ func (l *columnLayout) sections() []*section {
 
 // seal writes the header and cuts the block to its size.
 func (l *layout) seal(w *writer) error {
-	if w.err != nil {
-		return nil // told already
-	}
 	if err := w.m.resize(w.used); err != nil {
 		return err
 	}

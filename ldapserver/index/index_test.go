@@ -64,15 +64,15 @@ func randomEntries(r *rand.Rand, n int) []*entry.Entry {
 	return all
 }
 
-func build(t testing.TB, entries []*entry.Entry) *Index {
-	t.Helper()
+func build(tb testing.TB, entries []*entry.Entry) *Index {
+	tb.Helper()
 	var b Builder
 	for _, e := range entries {
 		b.Add(e.Attributes)
 	}
 	x, err := b.Build(Info{Generation: 7, Date: time.Date(2026, 11, 2, 4, 0, 0, 0, time.UTC)}, constants())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return x
 }

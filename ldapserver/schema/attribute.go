@@ -5,7 +5,10 @@
 // who types without accents finds everybody, and the other way round.
 package schema
 
-import "strings"
+import (
+	"maps"
+	"strings"
+)
 
 // Attribute is an attribute type of the directory.
 type Attribute uint8
@@ -214,9 +217,7 @@ var clientNames = map[string]Attribute{
 // byName finds an attribute by its folded name or number.
 var byName = func() map[string]Attribute {
 	names := make(map[string]Attribute, 3*Count)
-	for name, a := range clientNames {
-		names[name] = a
-	}
+	maps.Copy(names, clientNames)
 	for a := range Count {
 		names[table[a].oid] = a
 		for _, name := range table[a].names {

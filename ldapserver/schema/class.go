@@ -54,7 +54,7 @@ var byClass = func() map[string]string {
 }()
 
 // foldOID folds the name or number of a class. One that is not known is none: an assertion of it is Undefined.
-func foldOID(dst []byte, value []byte) ([]byte, bool) {
+func foldOID(dst, value []byte) ([]byte, bool) {
 	folded := FoldText(nil, value, Whole)
 	name, ok := byClass[string(folded)]
 	if !ok {

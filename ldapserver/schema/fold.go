@@ -22,7 +22,7 @@ const (
 
 // Fold appends the form of a value under which it is compared by the attribute's equality rule, and by which its values are put in order.
 // It is false when the value has not the attribute's syntax: an assertion of it is Undefined (RFC 4511, 4.5.1.7).
-func (a Attribute) Fold(dst []byte, value []byte) ([]byte, bool) {
+func (a Attribute) Fold(dst, value []byte) ([]byte, bool) {
 	switch a.Matching() {
 	case OID:
 		return foldOID(dst, value)
@@ -40,7 +40,7 @@ func (a Attribute) Fold(dst []byte, value []byte) ([]byte, bool) {
 }
 
 // FoldPart is Fold for a part of a value.
-func (a Attribute) FoldPart(dst []byte, value []byte, part Part) ([]byte, bool) {
+func (a Attribute) FoldPart(dst, value []byte, part Part) ([]byte, bool) {
 	if !utf8.Valid(value) {
 		return dst, false
 	}
@@ -71,11 +71,10 @@ func (a Attribute) Alternative(folded []byte) ([]byte, bool) {
 
 // FoldText appends a text prepared for comparing: case, accents, compatibility forms and runs of blanks make no difference, nor do the many
 // shapes of apostrophe and hyphen.
-func FoldText(dst []byte, text []byte, part Part) []byte {
+func FoldText(dst, text []byte, part Part) []byte {
 	start := len(dst)
 	blank := part == Whole || part == Initial // blanks here are dropped
-	for i := 0; i < len(text); i++ {
-		c := text[i]
+	for _, c := range text {
 		if c >= utf8.RuneSelf {
 			return foldUnicode(dst[:start], text, part)
 		}
@@ -105,7 +104,7 @@ func trimEnd(dst []byte, start int, part Part) []byte {
 }
 
 // foldUnicode is FoldText for any text. Signs of which the decomposition is not what people type are replaced first.
-func foldUnicode(dst []byte, text []byte, part Part) []byte {
+func foldUnicode(dst, text []byte, part Part) []byte {
 	start := len(dst)
 	var mapped [512]byte
 	decomposed := norm.NFKD.Append(mapped[:0], replaceSigns(text)...)
@@ -173,7 +172,7 @@ func plainSign(r rune) rune {
 }
 
 // foldWithout is FoldText without the characters that do not count.
-func foldWithout(dst []byte, value []byte, ignored string) []byte {
+func foldWithout(dst, value []byte, ignored string) []byte {
 	start := len(dst)
 	dst = FoldText(dst, value, Whole)
 	kept := dst[:start]
@@ -185,7 +184,7 @@ func foldWithout(dst []byte, value []byte, ignored string) []byte {
 	return kept
 }
 
-func foldBoolean(dst []byte, value []byte) ([]byte, bool) {
+func foldBoolean(dst, value []byte) ([]byte, bool) {
 	switch string(value) {
 	case "TRUE", "FALSE":
 		return append(dst, value...), true
@@ -197,7 +196,7 @@ func foldBoolean(dst []byte, value []byte) ([]byte, bool) {
 var timeForms = []string{"20060102150405Z", "20060102150405.999999999Z", "200601021504Z", "2006010215Z", "20060102150405Z0700", "20060102150405.999999999Z0700"}
 
 // foldTime makes one form of all that mean the same second.
-func foldTime(dst []byte, value []byte) ([]byte, bool) {
+func foldTime(dst, value []byte) ([]byte, bool) {
 	for _, form := range timeForms {
 		if t, err := time.Parse(form, string(value)); err == nil {
 			return t.UTC().AppendFormat(dst, "20060102150405Z"), true
@@ -207,7 +206,7 @@ func foldTime(dst []byte, value []byte) ([]byte, bool) {
 }
 
 // foldUUID makes the 16 octets of a UUID's text.
-func foldUUID(dst []byte, value []byte) ([]byte, bool) {
+func foldUUID(dst, value []byte) ([]byte, bool) {
 	if len(value) != 36 {
 		return dst, false
 	}

@@ -109,7 +109,9 @@ type Selection struct {
 	typesOnly bool
 }
 
-func (s *Selection) add(a schema.Attribute)      { s.wanted[a>>6] |= 1 << (a & 63) }
+func (s *Selection) add(a schema.Attribute) { s.wanted[a>>6] |= 1 << (a & 63) }
+
+// Has tells whether an attribute is selected.
 func (s *Selection) Has(a schema.Attribute) bool { return s.wanted[a>>6]>>(a&63)&1 != 0 }
 
 // addAll adds the attributes that are operational, or those that are not.
