@@ -204,8 +204,9 @@ func (m *Importer) replace(ctx context.Context, i *Import, b *index.Builder, pro
 		building sync.WaitGroup
 		failed   error
 	)
-	building.Go(func() { x, failed = build(b, *i) })
-	err = m.table.replace(ctx, i, b, func(done, of int) { progress(Stage{"writing", int64(done), int64(of)}) })
+	of := *i
+	building.Go(func() { x, failed = build(b, of) })
+	err = m.table.replace(ctx, i, b, func(done, all int) { progress(Stage{"writing", int64(done), int64(all)}) })
 	building.Wait()
 	if err != nil {
 		return err
