@@ -81,6 +81,9 @@ func FoldText(dst, text []byte, part Part) []byte {
 		if c >= 'A' && c <= 'Z' {
 			c += 'a' - 'A'
 		}
+		if c == '`' {
+			c = '\'' // as plainSign has it
+		}
 		if c <= ' ' || c == 0x7f {
 			if c != ' ' && (c < '\t' || c > '\r') {
 				continue // control characters map to nothing (RFC 4518, 2.2)
@@ -132,7 +135,7 @@ func foldUnicode(dst, text []byte, part Part) []byte {
 
 // appendLower appends the case-folded rune; those that fold to two letters are written out.
 func appendLower(dst []byte, r rune) []byte {
-	switch r = unicode.ToLower(r); r {
+	switch r = unicode.ToLower(plainSign(r)); r {
 	case 'œ':
 		return append(dst, "oe"...)
 	case 'æ':
