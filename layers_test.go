@@ -39,6 +39,7 @@ var owners = map[string][]string{
 	"github.com/emersion/go-imap":     {"imapproxy", "gateway", "e2e", "bench"},
 	"github.com/emersion/go-sasl":     {"imapproxy", "smtp", "gateway", "e2e", "bench"},
 	"github.com/emersion/go-smtp":     {"smtp", "gateway", "e2e", "bench"},
+	"github.com/go-asn1-ber":          {"ldapserver"},
 	"github.com/go-ldap":              {"ldapserver", "policy/auth", "gateway", "e2e", "bench"},
 	"github.com/klauspost/compress":   {"imapproxy"},
 	"github.com/fsnotify/fsnotify":    {"gateway"},

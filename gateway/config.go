@@ -190,6 +190,7 @@ func (c *Config) check() configs.Problems {
 	problems = append(problems, c.Listen.check()...)
 	problems = append(problems, c.checkSMTP()...)
 	problems = append(problems, c.Directory.check(c.pos)...)
+	problems = append(problems, c.checkUpstreams()...)
 	oneOf(&problems, c.IMAP.FolderNames, "fr", "en")
 	oneOf(&problems, c.Language, "fr", "en")
 	if name := c.Hostname; name.Set && name.V != "localhost" {

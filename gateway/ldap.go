@@ -33,9 +33,12 @@ func (g *Gateway) newLDAP(cfg *Config) error {
 		g.log.Error("the national directory is not served: import it anew", slog.Any("error", err))
 	}
 	d := &cfg.Directory
-	var err error
+	remotes, err := g.upstreams(cfg)
+	if err != nil {
+		return err
+	}
 	g.ldapServer, err = ldapserver.New(ldapserver.Options{
-		Directory: g.directory, Suffixes: d.suffixes(), Auth: g.auth, Trace: g.st.trace, Sessions: &g.sessions, TLS: g.tlsConfig(cfg),
+		Directory: g.directory, Suffixes: d.suffixes(), Remotes: remotes, Auth: g.auth, Trace: g.st.trace, Sessions: &g.sessions, TLS: g.tlsConfig(cfg),
 		Anonymous: d.anonymous(), Proxies: d.proxies(), Limits: d.limits(), InsecureBind: d.InsecureBind, Logger: g.log, Metrics: g.reg,
 	})
 	if err != nil {

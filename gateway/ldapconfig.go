@@ -27,6 +27,7 @@ type DirectoryConfig struct {
 	MaxConnections           int                                      `yaml:"max_connections,positive"`
 	MaxConnectionsPerAddress int                                      `yaml:"max_connections_per_address,positive"`
 	Proxies                  []configs.Value[string]                  `yaml:"may_act_for_others"`
+	Upstreams                map[string]UpstreamConfig                `yaml:"upstreams"`
 	InsecureBind             bool                                     `yaml:"insecure_bind_without_tls"`
 }
 
@@ -101,6 +102,6 @@ func (d *DirectoryConfig) limits() ldapserver.Limits {
 // equal compares what takes a restart to change.
 func (d *DirectoryConfig) equal(other *DirectoryConfig) bool {
 	return d.limits() == other.limits() && d.anonymous() == other.anonymous() && slices.Equal(d.suffixes(), other.suffixes()) &&
-		slices.Equal(d.proxies(), other.proxies()) && d.InsecureBind == other.InsecureBind &&
+		slices.Equal(d.proxies(), other.proxies()) && d.sameUpstreams(other) && d.InsecureBind == other.InsecureBind &&
 		d.MaxConnections == other.MaxConnections && d.MaxConnectionsPerAddress == other.MaxConnectionsPerAddress
 }

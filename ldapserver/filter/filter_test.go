@@ -111,3 +111,26 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+// TestString: the text of a filter is read back as the same filter.
+func TestString(t *testing.T) {
+	for _, text := range []string{
+		"(cn=x)", "(&(cn=a*b*c)(!(sn=*))(|(mail~=x)(modifyTimestamp>=2026)(modifyTimestamp<=2027)))", "(cn:dn:2.5.13.2:=x)", "(:caseExactMatch:=x)", "(&)", "(|)", `(cn=\2a\28\29\5c)`, "(cn=*a*)", "(cn=a*)", "(cn=*a)", "(nosuch;lang-fr=x)",
+	} {
+		f, err := filter.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.String(); got != text {
+			t.Errorf("%s is written %s", text, got)
+		}
+	}
+	f, err := filter.Parse("(surname=x)")
+	if err != nil || f.String() != "(sn=x)" {
+		t.Errorf("another name: %v %v", f, err)
+	}
+	f.Nodes[0].Attribute = []byte("a)(b")
+	if got := f.String(); got != "(unknown=x)" {
+		t.Errorf("a description that is none is written %s", got)
+	}
+}

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/go-ldap/ldap/v3"
 
@@ -23,6 +24,61 @@ func (a *Assertion) inName(dn string) bool {
 		}
 	}
 	return false
+}
+
+// String is the text of the filter (RFC 4515). An empty one is none.
+func (f *Filter) String() string {
+	if len(f.Nodes) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	f.write(&b, 0)
+	return b.String()
+}
+
+func (f *Filter) write(b *strings.Builder, at int) {
+	n := &f.Nodes[at]
+	b.WriteByte('(')
+	switch n.Op {
+	case And, Or, Not:
+		b.WriteByte("&|!"[n.Op])
+		for i := at + 1; i < n.End; i = f.Nodes[i].End {
+			f.write(b, i)
+		}
+	case Substrings:
+		b.WriteString(name(n.Attribute) + "=" + ldap.EscapeFilter(string(n.Initial)))
+		for _, part := range n.Any {
+			b.WriteString("*" + ldap.EscapeFilter(string(part)))
+		}
+		b.WriteString("*" + ldap.EscapeFilter(string(n.Final)))
+	case Present:
+		b.WriteString(name(n.Attribute) + "=*")
+	case Extensible:
+		b.WriteString(name(n.Attribute))
+		if n.DN {
+			b.WriteString(":dn")
+		}
+		if len(n.Rule) > 0 {
+			b.WriteString(":" + name(n.Rule))
+		}
+		b.WriteString(":=" + ldap.EscapeFilter(string(n.Value)))
+	default:
+		b.WriteString(name(n.Attribute) + map[Op]string{Equal: "=", GreaterOrEqual: ">=", LessOrEqual: "<=", Approximate: "~="}[n.Op] + ldap.EscapeFilter(string(n.Value)))
+	}
+	b.WriteByte(')')
+}
+
+// name is a description as it may stand in a text: what is none of letters, digits and the signs of numbers and options names nothing anywhere, and is written as such.
+func name(description []byte) string {
+	if a := schema.Lookup(description); a != schema.None {
+		return a.Name()
+	}
+	for _, c := range description {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != ';' {
+			return "unknown"
+		}
+	}
+	return string(description)
 }
 
 // Parse reads the text of a filter (RFC 4515), as commands are given it.
