@@ -25,8 +25,8 @@ var layers = map[string][]string{
 	"ldapserver": {"ldapserver", "policy", "store", "mail", "configs"},
 	"gateway":    {"gateway", "imapproxy", "smtp", "ldapserver", "policy", "store", "mail", "configs"},
 	"cmd":        {"gateway", "configs", "policy", "mail"},
-	"e2e":        {"e2e", "gateway", "imapproxy", "policy", "store", "mail", "configs"},
-	"bench":      {"bench", "gateway", "imapproxy", "policy", "store", "mail", "configs"},
+	"e2e":        {"e2e", "gateway", "imapproxy", "ldapserver", "policy", "store", "mail", "configs"},
+	"bench":      {"bench", "gateway", "imapproxy", "ldapserver", "policy", "store", "mail", "configs"},
 }
 
 // composing folders put their sub-packages together: these never import their root.

@@ -44,6 +44,7 @@ const (
 	// Those below are operational: answered only to those who name them or ask for "+".
 	StructuralObjectClass
 	EntryUUID
+	CreateTimestamp // nobody has one; clients ask for it
 	ModifyTimestamp
 	HasSubordinates
 	SubschemaSubentry
@@ -166,6 +167,9 @@ var table = [Count]definition{
 		names: []string{"structuralObjectClass"}, oid: "2.5.21.9", matching: OID, syntax: oidSyntax, single: true, operational: true,
 	},
 	EntryUUID: {names: []string{"entryUUID"}, oid: "1.3.6.1.1.16.4", matching: UUID, syntax: uuidSyntax, single: true, operational: true},
+	CreateTimestamp: {
+		names: []string{"createTimestamp"}, oid: "2.5.18.1", matching: Time, syntax: timeSyntax, single: true, operational: true,
+	},
 	ModifyTimestamp: {
 		names: []string{"modifyTimestamp"}, oid: "2.5.18.2", matching: Time, syntax: timeSyntax, single: true, operational: true,
 	},

@@ -46,18 +46,21 @@ const (
 	Exact                   // caseExactMatch, caseExactIA5Match: letter for letter
 )
 
-// LookupRule finds a rule by its name or number, for an attribute.
+// LookupRule finds a rule by its name or number, for an attribute: a rule of another syntax is none for it.
 func LookupRule(a Attribute, name []byte) Rule {
 	folded := strings.ToLower(string(name))
 	for _, r := range ruleOIDs {
 		if folded != strings.ToLower(r.name) && folded != r.oid {
 			continue
 		}
-		text := a.Matching() == CaseIgnore || a.Matching() == Identifier
+		ia5 := strings.HasPrefix(table[a].syntax, ia5String)
 		switch {
-		case strings.HasPrefix(r.name, "caseExact") && text:
+		case r.name == table[a].rule(0):
+			return Folded
+		case !a.Substrings(): // no text
+		case r.name == "caseExactIA5Match" && ia5, r.name == "caseExactMatch" && !ia5:
 			return Exact
-		case r.name == table[a].rule(0), r.name == "caseIgnoreMatch" && text, r.name == "caseIgnoreIA5Match" && text:
+		case r.name == "caseIgnoreMatch" && !ia5:
 			return Folded
 		}
 	}
