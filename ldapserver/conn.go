@@ -222,11 +222,27 @@ func (c *conn) flushLocked() error {
 		}
 		rest = rest[n:]
 	}
-	c.out = c.out[:0]
-	if cap(c.out) > 4*flushAt {
-		c.out = nil
-	}
+	c.release()
 	return nil
+}
+
+// release gives the buffer of answers back: connections are many and most are idle. The lock is held.
+func (c *conn) release() {
+	if c.out != nil && cap(c.out) <= 4*flushAt {
+		out := c.out[:0]
+		c.srv.buffers.Put(&out)
+	}
+	c.out = nil
+}
+
+// answers is the buffer that answers are appended to. The lock is held.
+func (c *conn) answers() []byte {
+	if c.out == nil {
+		if b, ok := c.srv.buffers.Get().(*[]byte); ok {
+			return (*b)[:0]
+		}
+	}
+	return c.out
 }
 
 // result answers the end of an operation.
@@ -237,7 +253,7 @@ func (c *conn) result(op byte, r *wire.Result) error {
 func (c *conn) resultOf(id int32, op byte, r *wire.Result) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.out = wire.AppendResult(c.out, id, op, r)
+	c.out = wire.AppendResult(c.answers(), id, op, r)
 	c.srv.metrics.result(op, r.Code)
 	if len(c.out) >= flushAt {
 		return c.flushLocked()
@@ -252,7 +268,7 @@ func (c *conn) disconnect(code wire.Code, text string) {
 	if c.ended {
 		return
 	}
-	c.out = wire.AppendNotice(c.out, code, text)
+	c.out = wire.AppendNotice(c.answers(), code, text)
 	c.flushLocked() //nolint:errcheck // it ends either way
 	c.ended = true
 }

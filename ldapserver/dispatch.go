@@ -99,7 +99,7 @@ func (c *conn) finish(id int32, op *operation, result *wire.Result) {
 	case op.canceled != 0:
 		result = &wire.Result{Code: wire.Canceled, Text: "cancelled"}
 	}
-	c.out = wire.AppendResult(c.out, id, wire.SearchDone, result)
+	c.out = wire.AppendResult(c.answers(), id, wire.SearchDone, result)
 	if op.canceled != 0 {
 		c.out = wire.AppendResult(c.out, op.canceled, wire.ExtendedAnswer, &wire.Result{Code: wire.Success})
 	}

@@ -3,7 +3,6 @@ package ldapserver
 import (
 	"context"
 
-	"balorg/ldapserver/filter"
 	"balorg/ldapserver/schema"
 	"balorg/ldapserver/wire"
 )
@@ -75,7 +74,7 @@ func (s *search) endPage(k *cookie, more bool) wire.Result {
 
 // pageContainer answers a container. more tells that the page is full and something is left.
 func (s *search) pageContainer(p *part, i int, k *cookie) (more bool, err error) {
-	if i <= k.Part || s.req.Filter.Match(p.container) != filter.True {
+	if i <= k.Part || !s.query.Matches(p.container) {
 		return false, nil
 	}
 	if s.answered >= s.limit {

@@ -293,7 +293,7 @@ func (s *search) stream(ctx context.Context) wire.Result {
 		var err error
 		switch {
 		case p.container != nil:
-			if s.req.Filter.Match(p.container) == filter.True {
+			if s.query.Matches(p.container) {
 				err = s.answerEntry(p.container)
 			}
 		case p.remote != nil:
@@ -378,7 +378,7 @@ func (s *search) write(records ...[]byte) error {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.out = wire.AppendEntry(c.out, s.id, s.scratch, &s.req.Selection, records...)
+	c.out = wire.AppendEntry(c.answers(), s.id, s.scratch, &s.req.Selection, records...)
 	if len(c.out) >= flushAt {
 		return c.flushLocked()
 	}

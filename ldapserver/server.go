@@ -14,6 +14,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -113,6 +114,7 @@ type Server struct {
 	budget  budget
 	binds   bindTrace
 	root    rootEntries
+	buffers sync.Pool // of answers, *[]byte
 }
 
 // New makes a server. An error is about a suffix.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"slices"
 
-	"balorg/ldapserver/filter"
 	"balorg/ldapserver/schema"
 	"balorg/ldapserver/wire"
 )
@@ -83,7 +82,7 @@ func (s *search) collect(ctx context.Context, keys []sortKey) ([]list, error) {
 		var err error
 		switch {
 		case p.container != nil:
-			if s.req.Filter.Match(p.container) == filter.True {
+			if s.query.Matches(p.container) {
 				l.hits = []uint64{0}
 			}
 		case p.remote != nil:

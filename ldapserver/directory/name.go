@@ -44,6 +44,14 @@ type Names struct {
 	parsed   []*ldap.DN
 	units    []string
 	known    map[string]Name // by text in lower case
+	common   map[place][]entry.Attribute
+	tops     map[place][2]*entry.Entry // without entries below, and with
+}
+
+// place is a container: a unit, or a suffix when that is empty.
+type place struct {
+	suffix int
+	unit   string
 }
 
 // NewNames makes the names for suffixes and units. A suffix must be the name of a domain: dc parts alone.
@@ -61,7 +69,9 @@ func NewNames(suffixes, units []string) (*Names, error) {
 		}
 		n.parsed = append(n.parsed, dn)
 		n.known[strings.ToLower(suffix)] = Name{Kind: Suffix, Suffix: i}
+		n.addPlace(i, "")
 		for _, unit := range units {
+			n.addPlace(i, unit)
 			n.known[strings.ToLower("ou="+unit+","+suffix)] = Name{Kind: Unit, Suffix: i, Unit: unit}
 		}
 	}
@@ -145,8 +155,22 @@ func sameRDNs(a, b []*ldap.RelativeDN) bool {
 	return true
 }
 
-// Common are the values that the names of all entries of a unit share.
+// addPlace makes what is answered of a container, once for all.
+func (n *Names) addPlace(suffix int, unit string) {
+	if n.common == nil {
+		n.common, n.tops = make(map[place][]entry.Attribute), make(map[place][2]*entry.Entry)
+	}
+	at := place{suffix, unit}
+	n.common[at] = n.shared(suffix, unit)
+	n.tops[at] = [2]*entry.Entry{n.container(suffix, unit, false), n.container(suffix, unit, true)}
+}
+
+// Common are the values that the names of all entries of a unit share. They are not to be changed.
 func (n *Names) Common(suffix int, unit string) []entry.Attribute {
+	return n.common[place{suffix, unit}]
+}
+
+func (n *Names) shared(suffix int, unit string) []entry.Attribute {
 	dc := entry.Attribute{Type: schema.DC}
 	for _, rdn := range n.parsed[suffix].RDNs {
 		dc.Values = append(dc.Values, rdn.Attributes[0].Value)
@@ -167,8 +191,16 @@ func (n *Names) Append(dst []byte, suffix int, unit string, address []byte) []by
 	return append(dst, n.suffixes[suffix]...)
 }
 
-// Container is the entry of a suffix, or of a unit when one is given.
+// Container is the entry of a suffix, or of a unit when one is given. It is not to be changed.
 func (n *Names) Container(suffix int, unit string, hasSubordinates bool) *entry.Entry {
+	both := n.tops[place{suffix, unit}]
+	if hasSubordinates {
+		return both[1]
+	}
+	return both[0]
+}
+
+func (n *Names) container(suffix int, unit string, hasSubordinates bool) *entry.Entry {
 	e := &entry.Entry{DN: n.suffixes[suffix]}
 	if unit == "" {
 		dc := n.parsed[suffix].RDNs[0].Attributes[0].Value

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"balorg/ldapserver/entry"
 	"balorg/ldapserver/filter"
 	"balorg/ldapserver/schema"
 )
@@ -59,6 +60,25 @@ func (q *Query) add(f *filter.Filter, at int, negate bool) {
 		}
 	}
 	q.nodes[here].end = len(q.nodes)
+}
+
+// Matches tells whether an entry that is in no index matches. Names are not looked at.
+func (q *Query) Matches(e *entry.Entry) bool { return len(q.nodes) > 0 && q.matches(0, e) }
+
+func (q *Query) matches(at int, e *entry.Entry) bool {
+	n := &q.nodes[at]
+	switch n.kind {
+	case all, any:
+		for i := at + 1; i < n.end; i = q.nodes[i].end {
+			if q.matches(i, e) != (n.kind == all) {
+				return n.kind == any
+			}
+		}
+		return n.kind == all
+	case leaf:
+		return holdsFor(&n.assert, e.Attributes) != n.negate
+	}
+	return n.kind == everything
 }
 
 // Letters is the length of the longest text the search must find somewhere inside a value, and whether it would be led by such a search: how much a client had to know to ask.
