@@ -9,6 +9,7 @@
 package directory
 
 import (
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,6 +103,13 @@ func (d *Directory) SetNational(x *index.Index) {
 	d.view.Store(&next)
 }
 
+// HasNational tells whether a national directory is served, or would be once there are accounts.
+func (d *Directory) HasNational() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.national != nil
+}
+
 // newNational marks the rows that are not shown: an address that is one of ours stands once, as ours, and not at all when ours is hidden.
 func newNational(x *index.Index, snap *policy.Snapshot) *Source {
 	s := &Source{Unit: National, Index: x, Constants: entry.AppendRecord(nil, x.Constants()), hidden: newBitmap(x.Len())}
@@ -164,3 +172,10 @@ func newBitmap(n uint32) bitmap { return make(bitmap, (uint64(n)+63)/64) }
 func (b bitmap) set(n uint32) { b[n>>6] |= 1 << (n & 63) }
 
 func (b bitmap) has(n uint32) bool { return b != nil && b[n>>6]>>(n&63)&1 != 0 }
+
+func (b bitmap) count() (n int) {
+	for _, word := range b {
+		n += bits.OnesCount64(word)
+	}
+	return n
+}

@@ -23,6 +23,9 @@ const DefaultShrink = 10
 // ErrShrunk is a file that has lost too many entries; --force takes it.
 var ErrShrunk = errors.New("the file has far fewer mailboxes than the directory that is served")
 
+// ErrOlder is a file that was made before the one that is served.
+var ErrOlder = errors.New("the file is older than the directory that is served")
+
 // ErrRunning is answered while an import is under way: there is one at a time.
 var ErrRunning = errors.New("an import is under way already")
 
@@ -108,10 +111,12 @@ func (m *Importer) put(ctx context.Context, x *index.Index) {
 
 // Options say how a file is taken.
 type Options struct {
-	Force     bool // take a file that has shrunk
-	Shrink    int  // per cent it may lose; zero means DefaultShrink
-	Validator Validator
-	Progress  func(Stage) // may be nil
+	Force    bool        // take a file that has shrunk, or is older
+	Newer    bool        // take none that is older than what is served
+	Shrink   int         // per cent it may lose; zero means DefaultShrink
+	Source   string      // where it comes from, as it is told
+	Made     time.Time   // when, unless its name tells; zero where nobody knows
+	Progress func(Stage) // may be nil
 }
 
 // Import takes a file in the place of the directory that is served. It answers what it found in the file also when it fails; then the directory stays as it is.
@@ -132,17 +137,19 @@ func (m *Importer) Import(ctx context.Context, path string, opt Options) (Import
 	report := f.Report()
 	i := Import{
 		File: f.Name, Date: f.Date, Imported: m.now().UTC().Truncate(time.Second), Rows: report.Rows, Bad: report.Bad, Warned: report.Warned,
-		Validators: opt.Validator,
+		Source: opt.Source,
 	}
-	if i.Date.IsZero() {
-		i.Date = i.Imported
+	for _, date := range []time.Time{opt.Made, i.Imported} {
+		if i.Date.IsZero() {
+			i.Date = date
+		}
 	}
-	i.Date = i.Date.UTC()
+	i.Date = i.Date.UTC().Truncate(time.Second)
 	if err != nil {
 		return i, report, fmt.Errorf("importing %s: %w", f.Name, err)
 	}
 	i.Entries = g.builder.Len()
-	if err := m.checkShrink(ctx, i.Entries, opt); err != nil {
+	if err := m.compare(ctx, i, opt); err != nil {
 		return i, report, err
 	}
 	err = m.replace(ctx, &i, &g.builder, opt.Progress)
@@ -173,7 +180,8 @@ func (m *Importer) read(ctx context.Context, f *extraction.File, progress func(S
 	}
 }
 
-func (m *Importer) checkShrink(ctx context.Context, entries int, opt Options) error {
+// compare refuses a file that makes less of what is served.
+func (m *Importer) compare(ctx context.Context, next Import, opt Options) error {
 	current, err := m.table.Current(ctx)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, ErrDamaged) || opt.Force {
 		return nil
@@ -181,9 +189,12 @@ func (m *Importer) checkShrink(ctx context.Context, entries int, opt Options) er
 	if err != nil {
 		return err
 	}
+	if opt.Newer && next.Date.Before(current.Date) {
+		return fmt.Errorf("%w: it is of %s, and what is served of %s", ErrOlder, next.Date.Format(time.RFC3339), current.Date.Format(time.RFC3339))
+	}
 	shrink := cmp.Or(opt.Shrink, DefaultShrink)
-	if least := current.Entries * (100 - shrink) / 100; entries < least {
-		return fmt.Errorf("%w: %d where there were %d; the directory stays as it is", ErrShrunk, entries, current.Entries)
+	if least := current.Entries * (100 - shrink) / 100; next.Entries < least {
+		return fmt.Errorf("%w: %d where there were %d, and the directory stays as it is; --force takes it", ErrShrunk, next.Entries, current.Entries)
 	}
 	return nil
 }

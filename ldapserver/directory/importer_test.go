@@ -150,6 +150,50 @@ func TestRefusedFiles(t *testing.T) {
 	f.take(t, f.write(t, 700), Options{Shrink: 60})
 }
 
+// TestOlderFiles: what the schedule finds is not taken when it is older than what is served; an administrator may take it.
+func TestOlderFiles(t *testing.T) {
+	f := newFixture(t)
+	f.take(t, f.write(t, 100), Options{Source: "/srv/new"})
+	plain := filepath.Join(f.folder, "plain.txt")
+	if err := os.Rename(f.write(t, 100), plain); err != nil {
+		t.Fatal(err)
+	}
+	before := now.Add(-24 * time.Hour)
+	if _, _, err := f.Import(t.Context(), plain, Options{Newer: true, Made: before}); !errors.Is(err, ErrOlder) {
+		t.Errorf("an older file: %v", err)
+	}
+	if i, err := f.Current(t.Context()); err != nil || i.Source != "/srv/new" {
+		t.Errorf("served: %+v, %v", i, err)
+	}
+	if i := f.take(t, plain, Options{Made: before}); !i.Date.Equal(before) {
+		t.Errorf("dated %v", i.Date)
+	}
+	if i := f.take(t, plain, Options{Newer: true}); !i.Date.Equal(now) {
+		t.Errorf("dated %v", i.Date)
+	}
+}
+
+// TestTurn: what the schedule remembers is kept, and what cannot be read is as if it had never looked.
+func TestTurn(t *testing.T) {
+	f := newFixture(t)
+	if turn, err := f.table.Turn(t.Context()); err != nil || turn != (Turn{}) {
+		t.Errorf("at first: %+v, %v", turn, err)
+	}
+	want := Turn{Source: "/srv/x", Version: Version{ETag: "e", Size: 7}, Looked: now, Failed: now.Add(time.Hour), Reason: "it is cut"}
+	if err := f.table.SetTurn(t.Context(), want); err != nil {
+		t.Fatal(err)
+	}
+	if turn, err := f.table.Turn(t.Context()); err != nil || turn != want {
+		t.Errorf("%+v, %v", turn, err)
+	}
+	if err := f.table.st.Update(t.Context(), func(tx store.Writer) error { return tx.Set([]byte(keyTurn), []byte("{")) }); err != nil {
+		t.Fatal(err)
+	}
+	if turn, err := f.table.Turn(t.Context()); err != nil || turn != (Turn{}) {
+		t.Errorf("damaged: %+v, %v", turn, err)
+	}
+}
+
 // TestOneMailboxOnSeveralRows: they are one entry with all the values, wherever they stand.
 func TestOneMailboxOnSeveralRows(t *testing.T) {
 	f := newFixture(t)

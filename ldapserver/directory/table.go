@@ -22,11 +22,13 @@ import (
 // Keys:
 //
 //	d/c                       → JSON of Import: the generation that is served
+//	d/t                       → JSON of Turn: what the schedule of imports remembers
 //	d/b/<generation><number>  → a block of records: both big-endian, of 8 and 4 octets
 //
 // A block is a number of records (package entry), each with its length before it as a varint, compressed.
 const (
 	keyCurrent  = store.PrefixDirectory + "c"
+	keyTurn     = store.PrefixDirectory + "t"
 	prefixBlock = store.PrefixDirectory + "b/"
 )
 
@@ -47,15 +49,24 @@ type Import struct {
 	Warned     int       `json:"warned"`   // warnings about rows that were taken
 	Entries    int       `json:"entries"`  // mailboxes they come to
 	Blocks     int       `json:"blocks"`
-	Validators Validator `json:"validators"`
+	Source     string    `json:"source"` // the path or URL it came from
 }
 
-// Validator is by what a server's file is known to be the one that was fetched (RFC 9110, 8.8); empty for a file on disk.
-type Validator struct {
-	URL          string `json:"url,omitempty"`
+// Turn is what the schedule of imports remembers of the source it looks at.
+type Turn struct {
+	Source  string    `json:"source"`           // its path or URL: another one begins anew
+	Version Version   `json:"version"`          // of the file that was taken last
+	Looked  time.Time `json:"looked"`           // when it was last looked at, and all was well
+	Failed  time.Time `json:"failed,omitzero"`  // since when it has not been
+	Reason  string    `json:"reason,omitempty"` // why; empty while all is well
+}
+
+// Version is by what one file of a source is told from the next. A server's has what it says of it (RFC 9110, 8.8), one on disk its time and size.
+type Version struct {
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"last_modified,omitempty"`
-	Length       int64  `json:"length,omitempty"`
+	Size         int64  `json:"size,omitempty"`
+	Name         string `json:"name,omitempty"`
 }
 
 // ErrDamaged is a directory in the state that cannot be read.
@@ -79,13 +90,37 @@ func (t *Table) Current(ctx context.Context) (Import, error) {
 	return i, err
 }
 
-func readCurrent(r store.Reader, i *Import) error {
-	b, err := r.Get([]byte(keyCurrent))
+func readCurrent(r store.Reader, i *Import) error { return readRow(r, keyCurrent, i) }
+
+func readRow(r store.Reader, key string, into any) error {
+	b, err := r.Get([]byte(key))
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(b, i); err != nil {
+	if err := json.Unmarshal(b, into); err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return nil
+}
+
+// Turn answers what the schedule remembers; the zero value when it has never looked, or what it knew cannot be read.
+func (t *Table) Turn(ctx context.Context) (Turn, error) {
+	var turn Turn
+	err := t.st.View(ctx, func(r store.Reader) error { return readRow(r, keyTurn, &turn) })
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, ErrDamaged) {
+		return Turn{}, nil
+	}
+	return turn, err
+}
+
+// SetTurn keeps what the schedule has found.
+func (t *Table) SetTurn(ctx context.Context, turn Turn) error {
+	row, err := json.Marshal(turn)
+	if err != nil {
+		return err
+	}
+	if err := t.st.Update(ctx, func(tx store.Writer) error { return tx.Set([]byte(keyTurn), row) }); err != nil {
+		return fmt.Errorf("noting the import's turn: %w", err)
 	}
 	return nil
 }
