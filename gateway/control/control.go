@@ -29,6 +29,7 @@ const (
 	maxArgs       = 1 << 20
 	maxSocketPath = 100 // of the 108 octets a unix socket's name may have
 	headerTimeout = 10 * time.Second
+	flushEvery    = 50 * time.Millisecond // so that progress is seen, and long answers are still written in blocks
 )
 
 // ErrNoDaemon is what Dial answers when no daemon runs on the state.
@@ -187,12 +188,20 @@ func (s *Server) handler(ops map[string]Op) http.Handler {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		defer context.AfterFunc(s.ctx, cancel)()
+		var flushed time.Time
 		err = op(ctx, args, func(v any) error {
 			value, err := json.Marshal(v)
 			if err != nil {
 				return fmt.Errorf("encoding an answer: %w", err)
 			}
-			return writeFrame(w, frame{Value: value})
+			if err := writeFrame(w, frame{Value: value}); err != nil {
+				return err
+			}
+			if now := time.Now(); now.Sub(flushed) > flushEvery {
+				flushed = now
+				return http.NewResponseController(w).Flush()
+			}
+			return nil
 		})
 		end := frame{Done: true}
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -368,6 +369,34 @@ func TestStalePointer(t *testing.T) {
 	}
 	serve(t, dir, operations())
 	if err := dial(t, dir).Call(t.Context(), "echo", 1, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestProgress: what an operation answers is seen before it ends.
+func TestProgress(t *testing.T) {
+	dir := t.TempDir()
+	seen := make(chan struct{})
+	serve(t, dir, map[string]control.Op{"long": func(ctx context.Context, _ json.RawMessage, emit func(any) error) error {
+		if err := emit("begun"); err != nil {
+			return err
+		}
+		select {
+		case <-seen:
+			return emit("done")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	err := dial(t, dir).Call(ctx, "long", nil, func(v json.RawMessage) error {
+		if string(v) == `"begun"` {
+			close(seen)
+		}
+		return nil
+	})
+	if err != nil {
 		t.Error(err)
 	}
 }
