@@ -191,6 +191,7 @@ func (c *Config) check() configs.Problems {
 	problems = append(problems, c.checkSMTP()...)
 	problems = append(problems, c.Directory.check(c.pos)...)
 	problems = append(problems, c.checkUpstreams()...)
+	problems = append(problems, c.Directory.National.check(c.path)...)
 	oneOf(&problems, c.IMAP.FolderNames, "fr", "en")
 	oneOf(&problems, c.Language, "fr", "en")
 	if name := c.Hostname; name.Set && name.V != "localhost" {

@@ -198,6 +198,28 @@ func TestProblems(t *testing.T) {
 			[]string{`balorg.yaml:2:16: guard_share: "20" is not a share from 0 to 1; write 0.2 for a fifth`},
 		},
 		{
+			"a national directory from nowhere",
+			"directory:\n  national:\n    file: tls\n    url: http://annuaire.example.org/x\n    every: 5s\n    max_shrink: 100\n",
+			[]string{
+				`balorg.yaml:3:11: tls is not a regular file (hint: the path of an extraction, as text or ZIP)`,
+				`balorg.yaml:4:10: the national directory comes from a file or from a URL, not from both (hint: keep file or url)`,
+				`balorg.yaml:4:10: the national directory is fetched over HTTPS only (hint: https://host/path)`,
+				`balorg.yaml:4:10: the authority of the URL's server must be named: the system's are not trusted for this (hint: ca: igc-sante.pem)`,
+				`balorg.yaml:5:12: every: "5s" is too often; write 1m at least, such as 24h`,
+				`balorg.yaml:6:17: max_shrink: "100" is no share in per cent; write a whole number from 1 to 99`,
+			},
+		},
+		{
+			"a national directory that is not there yet, and no authority",
+			"directory: {national: {file: national.zip, ca: balorg.yaml, every: often, max_shrink: ten}}\n",
+			[]string{
+				`balorg.yaml:1:30: warning: the file of the national directory is not there`,
+				`balorg.yaml:1:48: balorg.yaml holds no certificate in PEM`,
+				`balorg.yaml:1:68: every: "often" is not a duration; write 30s, 5m, 12h or 30d`,
+				`balorg.yaml:1:87: max_shrink: "ten" is no share in per cent; write a whole number from 1 to 99`,
+			},
+		},
+		{
 			"files that are not there", "accounts: people.yaml\ndelegations: .\n",
 			[]string{`people.yaml: no such file or directory`},
 		},
@@ -261,6 +283,8 @@ func TestFrozen(t *testing.T) {
 		{"mailstores", base, base + "mailstores: {here: {type: embedded}}\n", "mailstores"},
 		{"retention", base, base + "audit: {retention: 90d}\n", ""},
 		{"limits", base, base + "limits: {quota: 1GB}\n", ""},
+		{"the directory", base, base + "directory: {max_entries: 100}\n", "directory"},
+		{"the national directory", base, base + "directory: {national: {every: 12h}}\n", ""},
 		{"files", base, base + "accounts: accounts.yaml\n", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -86,7 +86,7 @@ type Gateway struct {
 	metrics  gatewayMetrics
 
 	directory  *directory.Directory
-	importer   *directory.Importer
+	imports    *imports
 	ldapServer *ldapserver.Server
 
 	imap, imaps *server
@@ -299,6 +299,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	workers.Go(func() { g.proxy.FinishTransfers(background) })
 	workers.Go(func() { g.reloadOnSignal(background) })
 	workers.Go(func() { g.trust.Run(background) })
+	workers.Go(func() { g.imports.schedule(background) })
 	if g.notices != nil {
 		workers.Go(func() { g.notices.Run(background) })
 		workers.Go(func() { g.watcher.Run(background) })
@@ -330,6 +331,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return err
 }
 
+// config is the configuration that is in effect.
+func (g *Gateway) config() *Config {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.loaded.Config
+}
+
 // housekeepingPeriod is how often what has aged is removed.
 const housekeepingPeriod = time.Hour
 
@@ -338,10 +346,7 @@ func (g *Gateway) housekeeping(ctx context.Context) {
 	tick := time.NewTicker(housekeepingPeriod)
 	defer tick.Stop()
 	for {
-		g.mu.Lock()
-		cfg := g.loaded.Config
-		g.mu.Unlock()
-		if err := g.st.housekeep(ctx, cfg, time.Now()); err != nil && ctx.Err() == nil {
+		if err := g.st.housekeep(ctx, g.config(), time.Now()); err != nil && ctx.Err() == nil {
 			g.log.ErrorContext(ctx, "removing what has aged", slog.Any("error", err))
 		}
 		select {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"log/slog"
 	"net"
-	"path/filepath"
 
 	"balorg/ldapserver"
 	"balorg/ldapserver/directory"
@@ -27,11 +25,7 @@ func (g *Gateway) newLDAP(cfg *Config) error {
 	if err := g.directory.SetAccounts(g.snapshot.Load()); err != nil {
 		return err
 	}
-	g.importer = directory.NewImporter(g.directory, g.st.national, filepath.Join(cfg.StateDir(), directoryFolder), g.log)
-	if err := g.importer.Load(context.Background()); err != nil {
-		// Mail goes on without it, and an import mends it.
-		g.log.Error("the national directory is not served: import it anew", slog.Any("error", err))
-	}
+	g.imports = newImports(g.st, g.directory, cfg.StateDir(), g.config, g.metrics.tellImportFailed, g.log)
 	d := &cfg.Directory
 	remotes, err := g.upstreams(cfg)
 	if err != nil {

@@ -29,6 +29,7 @@ type DirectoryConfig struct {
 	Proxies                  []configs.Value[string]                  `yaml:"may_act_for_others"`
 	Upstreams                map[string]UpstreamConfig                `yaml:"upstreams"`
 	InsecureBind             bool                                     `yaml:"insecure_bind_without_tls"`
+	National                 NationalConfig                           `yaml:"national"`
 }
 
 // Defaults of the section directory.
@@ -99,7 +100,7 @@ func (d *DirectoryConfig) limits() ldapserver.Limits {
 	}
 }
 
-// equal compares what takes a restart to change.
+// equal compares what takes a restart to change: all but national.
 func (d *DirectoryConfig) equal(other *DirectoryConfig) bool {
 	return d.limits() == other.limits() && d.anonymous() == other.anonymous() && slices.Equal(d.suffixes(), other.suffixes()) &&
 		slices.Equal(d.proxies(), other.proxies()) && d.sameUpstreams(other) && d.InsecureBind == other.InsecureBind &&

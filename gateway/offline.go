@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"balorg/gateway/control"
+	"balorg/ldapserver/directory"
 	"balorg/policy"
 	"balorg/policy/auth"
 )
@@ -55,7 +57,7 @@ func (o *offline) Call(ctx context.Context, op string, args any, each func(json.
 	switch op {
 	case OpReload, OpSessions, OpEndSession:
 		return control.ErrNoDaemon
-	case OpAuditList, OpAuditVerify, OpAuditExport, OpCheckStore, OpQueueList, OpQueueShow, OpQueueRetry, OpQueueRemove:
+	case OpAuditList, OpAuditVerify, OpAuditExport, OpCheckStore, OpQueueList, OpQueueShow, OpQueueRetry, OpQueueRemove, OpDirectorySearch, OpDirectoryStatus:
 		return fmt.Errorf("there is no state in %s yet; the daemon makes it when it first starts", o.loaded.Config.StateDir())
 	case OpExplain:
 		ops := map[string]control.Op{OpExplain: admin{look: o.look}.explain()}
@@ -95,6 +97,11 @@ func (o *offline) open() (control.Caller, error) {
 			Snapshot: func() *policy.Snapshot { return policy.NewSnapshot(&policy.Roster{}, nil, nil) }, // nobody logs in here
 		}),
 		changed: func(context.Context) error { return nil },
+		imports: sync.OnceValue(func() *imports {
+			log := slog.New(slog.DiscardHandler)
+			config := func() *Config { return o.loaded.Config }
+			return newImports(st, directory.New(nil), o.loaded.Config.StateDir(), config, func(bool) {}, log)
+		}),
 	})
 	return control.Local(ops, o.Close), nil
 }

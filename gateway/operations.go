@@ -33,6 +33,10 @@ const (
 	OpQueueRetry  = "queue.retry"
 	OpQueueRemove = "queue.remove"
 	OpCheckStore  = "check-store"
+
+	OpDirectoryImport = "directory.import"
+	OpDirectorySearch = "directory.search"
+	OpDirectoryStatus = "directory.status"
 )
 
 // Arguments of the operations; OpExplain takes a policy.Question.
@@ -65,6 +69,7 @@ func (g *Gateway) operations() map[string]control.Op {
 		snapshot: current, look: current,
 		auth:    g.auth,
 		changed: g.refresh,
+		imports: func() *imports { return g.imports },
 	})
 	ops[OpReload] = operation(func(ctx context.Context, a ReloadArgs, emit func(any) error) error {
 		problems, err := g.Reload(ctx, a.Force)
@@ -147,6 +152,7 @@ type admin struct {
 	look     func(context.Context) (*policy.Snapshot, error) // for questions, which change nothing
 	auth     *auth.Authenticator
 	changed  func(context.Context) error // called after identities or choices have changed
+	imports  func() *imports             // nil: there is no state
 }
 
 // explain answers a policy.Question.
@@ -156,7 +162,9 @@ func (a admin) explain() control.Op {
 		if err != nil {
 			return err
 		}
-		return emit(snap.Explain(q))
+		e := snap.Explain(q)
+		a.tellPresence(ctx, q, &e)
+		return emit(e)
 	})
 }
 
@@ -206,6 +214,7 @@ func (st *state) operations(a admin) map[string]control.Op {
 		},
 	}
 	maps.Copy(ops, st.queueOperations())
+	maps.Copy(ops, st.directoryOperations(a))
 	return ops
 }
 

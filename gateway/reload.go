@@ -81,7 +81,11 @@ func (g *Gateway) apply(ctx context.Context, next *Loaded, problems configs.Prob
 	// From here on nothing fails: all of it is put into effect.
 	g.tellHeld(held)
 	g.cert.current.Store(cert)
+	before := g.loaded.Config.Directory.National
 	g.loaded = next
+	if values(before) != values(next.Config.Directory.National) {
+		g.imports.changed()
+	}
 	g.trust.SetExtra(next.Config.TrustSpace.Extra())
 	if g.notices != nil {
 		g.notices.SetTemplates(next.notices)

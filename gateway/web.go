@@ -97,6 +97,16 @@ type gatewayMetrics struct {
 	reloadFailed prometheus.Gauge
 	reloadHeld   prometheus.Gauge
 	refused      *prometheus.CounterVec
+	importFailed prometheus.Gauge
+}
+
+// tellImportFailed raises or ends the alarm that the national directory could not be renewed.
+func (m *gatewayMetrics) tellImportFailed(failed bool) {
+	value := 0.0
+	if failed {
+		value = 1
+	}
+	m.importFailed.Set(value)
 }
 
 func newMetrics(reg *prometheus.Registry, sessions *session.Table) gatewayMetrics {
@@ -110,11 +120,15 @@ func newMetrics(reg *prometheus.Registry, sessions *session.Table) gatewayMetric
 		reloadHeld: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "balorg_gateway_reload_held_bool", Help: "1 while a reload that removes many accounts or delegations waits for --force.",
 		}),
+		importFailed: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "balorg_gateway_import_failed_bool",
+			Help: "1 while the configured source of the national directory cannot be had or was refused, and an older directory is served.",
+		}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "balorg_gateway_connections_refused_total", Help: "Connections over the limits, by service.",
 		}, []string{"service"}),
 	}
-	reg.MustRegister(m.reloads, m.reloadFailed, m.reloadHeld, m.refused,
+	reg.MustRegister(m.reloads, m.reloadFailed, m.reloadHeld, m.refused, m.importFailed,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "balorg_gateway_sessions_count", Help: "Sessions of people who are logged in.",
 		}, func() float64 { return float64(sessions.Len()) }),

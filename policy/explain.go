@@ -29,6 +29,8 @@ type Answer struct {
 	From    string   `json:"from,omitempty"`
 	Sender  string   `json:"sender,omitempty"`
 	Limit   *Reason  `json:"limit,omitempty"` // why only accounts of the platform are reached
+	Note    string   `json:"note,omitempty"`  // what is known beside the decision
+	see     bool     // it is about an entry of the directory
 }
 
 // Explanation is every decision a Question touches. Answers[0] is the login; without a mailbox in the question, one answer for each
@@ -76,10 +78,19 @@ func (s *Snapshot) Explain(q Question) Explanation {
 		decision := s.See(person.ID, opened.Mailbox.ID, q.See)
 		e.Answers = append(e.Answers, Answer{
 			Question: fmt.Sprintf("may they see %s, having opened %s?", q.See, opened.Mailbox.Address),
-			Allowed:  decision.Allowed, Reason: decision.Reason,
+			Allowed:  decision.Allowed, Reason: decision.Reason, see: true,
 		})
 	}
 	return e
+}
+
+// NoteSeen adds to the answer about an entry what the caller knows of it; without such an answer it does nothing.
+func (e *Explanation) NoteSeen(note string) {
+	for i := range e.Answers {
+		if e.Answers[i].see {
+			e.Answers[i].Note = note
+		}
+	}
 }
 
 func explainAccess(name mail.Address, access Access, ok bool) Answer {
@@ -138,6 +149,9 @@ func (a Answer) text() string {
 	}
 	if a.Limit != nil {
 		fmt.Fprintf(&b, "    to accounts of this platform only: %s\n", a.Limit)
+	}
+	if a.Note != "" {
+		fmt.Fprintf(&b, "    %s\n", a.Note)
 	}
 	return b.String()
 }

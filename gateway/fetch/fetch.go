@@ -72,7 +72,7 @@ func (c *Client) Fetch(ctx context.Context, address string, limit int64) ([]byte
 		return int64(len(content)), err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", shown(address), err)
+		return nil, fmt.Errorf("%s: %w", Shown(address), err)
 	}
 	return content, nil
 }
@@ -110,7 +110,7 @@ func ask(ctx context.Context, client *http.Client, method, address string, heade
 		err = errScheme
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", shown(address), inner(err))
+		return nil, fmt.Errorf("%s: %w", Shown(address), inner(err))
 	}
 	if header != nil {
 		req.Header = header
@@ -118,11 +118,11 @@ func ask(ctx context.Context, client *http.Client, method, address string, heade
 	req.Header.Set("Accept-Encoding", "identity")
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", shown(address), explained(ctx, err))
+		return nil, fmt.Errorf("%s: %w", Shown(address), explained(ctx, err))
 	}
 	if err := statusError(resp); err != nil {
 		resp.Body.Close() //nolint:errcheck // nothing was wanted of it
-		return nil, fmt.Errorf("%s: %w", shown(address), err)
+		return nil, fmt.Errorf("%s: %w", Shown(address), err)
 	}
 	return resp, nil
 }
@@ -202,8 +202,8 @@ func inner(err error) error {
 	return err
 }
 
-// shown is an address without what may be secret in it.
-func shown(address string) string {
+// Shown is an address without what may be secret in it.
+func Shown(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return "an address that cannot be read"

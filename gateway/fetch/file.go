@@ -107,7 +107,7 @@ func (c *Client) Download(ctx context.Context, r Request) (Download, error) {
 	}
 	name, err := store(ctx, resp, r)
 	if err != nil {
-		return Download{}, fmt.Errorf("%s: %w", shown(r.URL), err)
+		return Download{}, fmt.Errorf("%s: %w", Shown(r.URL), err)
 	}
 	return Download{Path: name, Version: versionOf(resp)}, nil
 }
