@@ -59,6 +59,7 @@ func commands() []command {
 		accountPasswdCommand(), accountRestoreCommand(), accountNewCommand(), delegationDefaultCommand(),
 		sessionListCommand(), sessionEndCommand(),
 		queueListCommand(), queueShowCommand(), queueRetryCommand(), queueRemoveCommand(),
+		directoryImportCommand(), directoryStatusCommand(), directorySearchCommand(),
 		auditListCommand(), auditVerifyCommand(), auditExportCommand(),
 		checkStoreCommand(),
 	}
