@@ -25,12 +25,14 @@ type generator struct {
 	domains     []*domain
 	people      int
 	lately      []*person
+	without     []string // beginnings of addresses
 }
 
-func newGenerator(seed uint64) *generator {
+func newGenerator(seed uint64, without []string) *generator {
 	g := &generator{
-		rng:   rand.New(rand.NewPCG(seed, 0x6d737361)), //nolint:gosec // samples are no secret
-		women: names(womensNames), men: names(mensNames), lasts: names(lastNames),
+		without: without,
+		rng:     rand.New(rand.NewPCG(seed, 0x6d737361)), //nolint:gosec // samples are no secret
+		women:   names(womensNames), men: names(mensNames), lasts: names(lastNames),
 		skills: lines(skills), streets: entries(streets), houses: entries(houses), houseKinds: houseKinds(),
 	}
 	for _, s := range lines(services) {

@@ -28,6 +28,8 @@ type Options struct {
 	Seed  uint64
 	Date  time.Time // of the ZIP's member
 	Extra []map[extraction.Column]string
+	// Without are beginnings of addresses, as in "lea.petit", that nobody's has: so that who looks for one person is not shown namesakes.
+	Without []string
 }
 
 // Write writes a file as text.
@@ -58,7 +60,7 @@ func Write(w io.Writer, opt Options) error {
 			return err
 		}
 	}
-	if err := newGenerator(opt.Seed).rows(out, opt.Rows); err != nil {
+	if err := newGenerator(opt.Seed, opt.Without).rows(out, opt.Rows); err != nil {
 		return err
 	}
 	return out.Flush()

@@ -191,7 +191,7 @@ func TestDomains(t *testing.T) {
 
 // domainSizes answers how many mailboxes each domain has that has any.
 func domainSizes(seed uint64, n int) []int {
-	g := newGenerator(seed)
+	g := newGenerator(seed, nil)
 	count := make([]int, realDomains)
 	for _, s := range g.slots(n) {
 		count[s.domain]++
@@ -308,4 +308,19 @@ func BenchmarkWrite(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(DefaultRows*b.N)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// TestWithout: nobody is called as those left out, and everything else is as before.
+func TestWithout(t *testing.T) {
+	addresses := func(without ...string) (found int) {
+		t.Helper()
+		var b bytes.Buffer
+		if err := Write(&b, Options{Rows: 5000, Seed: 7, Without: without}); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(b.String(), "|marie.martin")
+	}
+	if before, after := addresses(), addresses("marie.martin", "lea.petit"); before == 0 || after != 0 {
+		t.Errorf("%d before, %d after", before, after)
+	}
 }
