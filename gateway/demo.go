@@ -25,6 +25,9 @@ import (
 
 	"balorg/configs"
 	"balorg/gateway/demo"
+	"balorg/ldapserver"
+	"balorg/ldapserver/extraction"
+	"balorg/ldapserver/extraction/sample"
 	"balorg/mail"
 	"balorg/policy"
 	"balorg/policy/auth"
@@ -87,7 +90,13 @@ func RunDemo(ctx context.Context, opt DemoOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := g.fillDemo(ctx); err != nil {
+	err = g.fillDemo(ctx)
+	if err == nil {
+		if err = g.fillDemoDirectory(ctx); err != nil {
+			err = fmt.Errorf("making the sample directory: %w", err)
+		}
+	}
+	if err != nil {
 		g.stop()
 		if ctx.Err() != nil {
 			return nil // stopped before it had begun
@@ -172,6 +181,39 @@ func demoHop(opt DemoOptions) (*sink, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return newSink(opt.State, net.JoinHostPort(opt.Listen, strconv.Itoa(port)), *cert, log)
+}
+
+// Of the demo's national directory.
+const (
+	demoRows = 20_000
+	demoSeed = 2026
+)
+
+// fillDemoDirectory makes a national directory of mailboxes that do not exist, unless a kept state has one.
+func (g *Gateway) fillDemoDirectory(ctx context.Context) error {
+	if g.directory.HasNational() {
+		return nil
+	}
+	dir, err := os.MkdirTemp(g.st.spool, "directory-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // the next start empties the spool
+	now := time.Now()
+	var ours []string // of whom there are no namesakes: who looks for one of them finds them, or nobody
+	for _, a := range g.snapshot.Load().Accounts() {
+		ours = append(ours, a.Address.Local())
+	}
+	path := filepath.Join(dir, extraction.FileName(now))
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(sample.Write(file, sample.Options{Rows: demoRows, Seed: demoSeed, Date: now, Without: ours}), file.Close()); err != nil {
+		return err
+	}
+	_, err = g.imports.run(ctx, order{source: importSource{file: path}, told: "the demo, which made it up"})
+	return err
 }
 
 // fillDemo sets the demo's passwords and delivers its sample mail, unless a kept state has them.
@@ -353,6 +395,7 @@ func (g *Gateway) printDemo(opt DemoOptions, config string, hop *sink) error {
 		fmt.Sprintf("curl --cacert %s -u '%s:demo-noemie.martin' 'imaps://%s/' -X 'LIST \"\" \"*\"'", ca, person, first(l.IMAPS)),
 		fmt.Sprintf("swaks --server %s --tlsc --tls-verify --tls-ca-path %s --auth PLAIN --auth-user %s --auth-password demo-noemie.martin --from secretariat@clinique-des-sapins.fr --to claire.durand@sapins.mssante.fr,dr.martin@chu-exemple.mssante.fr",
 			first(l.Submissions), ca, person),
+		fmt.Sprintf("LDAPTLS_CACERT=%s ldapsearch -x -LLL -H ldaps://%s -D %s -w demo-noemie.martin -b %s '(&(sn=durand)(givenName=claire))' cn mail", ca, first(l.LDAPS), person, ldapserver.DefaultSuffix),
 		fmt.Sprintf("%s audit list --config %s", program, config),
 	} {
 		fmt.Fprintf(t, "  %s\n", command) //nolint:errcheck // as above
