@@ -2,13 +2,13 @@ package origin
 
 import (
 	"crypto/tls"
-	"errors"
 	"net/netip"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
 
+	"balorg/imapproxy/socket"
 	"balorg/mail"
 )
 
@@ -127,9 +127,7 @@ func (c *Conn) silent() bool {
 	}
 	silent := false
 	err = raw.Control(func(fd uintptr) {
-		var octet [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), octet[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		silent = errors.Is(err, syscall.EAGAIN)
+		silent = socket.Silent(fd)
 	})
 	return silent && err == nil
 }

@@ -128,6 +128,17 @@ func (t *transfer) try(call, fd uintptr) bool {
 	}
 }
 
+// Silent tells whether a socket has received nothing that has not been read, neither its end.
+func Silent(fd uintptr) bool {
+	var octet [1]byte
+	for {
+		_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&octet[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0) //nolint:gosec // as syscall.Recvfrom does
+		if errno != syscall.EINTR {
+			return errno == syscall.EAGAIN
+		}
+	}
+}
+
 func (c *Conn) failed(op string, errno syscall.Errno) error {
 	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(op, errno)}
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -178,5 +179,42 @@ func TestAllocations(t *testing.T) {
 	})
 	if per > 0 {
 		t.Errorf("%v allocations", per)
+	}
+}
+
+// TestSilent: what has come and the end are told from nothing at all, and are still there to be read.
+func TestSilent(t *testing.T) {
+	quick, other := pair(t)
+	silent := func() (silent bool) {
+		t.Helper()
+		tcp, _ := socket.TCP(quick)
+		raw, err := tcp.SyscallConn()
+		if err == nil {
+			err = raw.Control(func(fd uintptr) { silent = socket.Silent(fd) })
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return silent
+	}
+	if !silent() {
+		t.Error("it is not silent at first")
+	}
+	for _, say := range []func() error{func() error { _, err := other.Write([]byte("x")); return err }, other.CloseWrite} {
+		if err := say(); err != nil {
+			t.Fatal(err)
+		}
+		for range 1000 { // loopback is not instant
+			if !silent() {
+				break
+			}
+			runtime.Gosched()
+		}
+		if silent() {
+			t.Error("it is silent")
+		}
+		if _, err := quick.Read(make([]byte, 2)); err != nil && !errors.Is(err, io.EOF) {
+			t.Error(err)
+		}
 	}
 }
