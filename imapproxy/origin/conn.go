@@ -57,6 +57,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if c.in.Buffered() > 0 {
 			return c.in.Read(p)
 		}
+		c.in.Reset(nil)
+		loginBuffers.Put(c.in)
 		c.in = nil // what comes now goes straight to the reader
 	}
 	return c.Conn.Read(p)

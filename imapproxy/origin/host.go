@@ -3,6 +3,7 @@ package origin
 import (
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,9 @@ type host struct {
 	mu    sync.Mutex
 	rest  time.Duration // the last one; 0: it worked
 	until time.Time
+
+	// stepwise says that the server did not stand several commands at a time and was logged in to by one after the other.
+	stepwise atomic.Bool
 }
 
 // resting answers how long the server is still left alone.

@@ -7,21 +7,25 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 
-	"balorg/imapproxy/wire"
 	"balorg/policy/auth"
 )
 
 // dialogue is a connection up to the end of the login.
 type dialogue struct {
-	conn net.Conn
-	in   *bufio.Reader
-	tags int
-	caps []string
+	conn     net.Conn
+	in       *bufio.Reader
+	out      []byte // said, and sent before the next line is read
+	tags     int
+	caps     []string
+	stepwise bool // each command waits for the answer to the one before
+	asked    int  // commands whose answers are still to be read
+	ahead    bool // there were several at a time
 }
 
 const (
@@ -30,8 +34,17 @@ const (
 	maxLines    = 100     // of one answer
 )
 
-func (s *Store) login(ctx context.Context, raw net.Conn, address string, who Who) (*Conn, error) {
-	d := &dialogue{conn: raw, in: bufio.NewReaderSize(raw, loginBuffer)}
+// loginBuffers are given back when what was read ahead has been used, or lost with a connection that fails.
+var loginBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, loginBuffer) }}
+
+func (s *Store) login(ctx context.Context, raw net.Conn, address string, who Who, stepwise bool) (c *Conn, err error) {
+	d := &dialogue{conn: raw, in: loginBuffers.Get().(*bufio.Reader), stepwise: stepwise} //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	d.in.Reset(raw)
+	defer func() {
+		if err != nil && d.ahead && !errors.Is(err, ErrRefused) {
+			err = &aheadError{err}
+		}
+	}()
 	if s.opt.Security == TLS {
 		if err := d.startTLS(ctx, s.tlsConfig(address)); err != nil {
 			return nil, err
@@ -57,13 +70,12 @@ func (s *Store) login(ctx context.Context, raw net.Conn, address string, who Who
 			return nil, err
 		}
 	}
-	if err := d.identify(who); err != nil {
+	d.stepwise = d.stepwise || !d.has("SASL-IR") // such a server asks for credentials, between other answers
+	identified, err := d.identify(who)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.authenticate(d, who); err != nil {
-		return nil, err
-	}
-	return s.opened(d)
+	return s.authenticate(d, who, identified)
 }
 
 func (s *Store) tlsConfig(address string) *tls.Config {
@@ -129,54 +141,91 @@ func (d *dialogue) capability() error {
 }
 
 // identify tells the server who is behind us, as Dovecot's proxies do: its log and its limits are then about the client.
-func (d *dialogue) identify(who Who) error {
+func (d *dialogue) identify(who Who) (answered func() error, err error) {
 	if !d.has("ID") {
-		return nil
+		return func() error { return nil }, nil
 	}
 	fields := `"name" "balorg"`
 	if who.Client.IsValid() {
 		fields += fmt.Sprintf(` "x-originating-ip" "%s" "x-originating-port" "%d"`, who.Client.Addr(), who.Client.Port())
 	}
-	if _, err := d.run("ID ("+fields+")", nil); err != nil && !errors.Is(err, errNo) {
-		return fmt.Errorf("ID: %w", err)
+	answer, err := d.ask("ID ("+fields+")", nil)
+	if err != nil {
+		return nil, fmt.Errorf("ID: %w", err)
 	}
-	return nil
+	return func() error {
+		if _, err := answer(); err != nil && !errors.Is(err, errNo) {
+			return fmt.Errorf("ID: %w", err)
+		}
+		return nil
+	}, nil
 }
 
-// authenticate logs in with SASL PLAIN: of all mechanisms it is the one that names two identities and that every server has.
-func (s *Store) authenticate(d *dialogue, who Who) error {
+// credentials are what SASL PLAIN says (RFC 4616).
+type credentials struct {
+	authzid, authcid string
+	password         auth.Secret
+}
+
+func (s *Store) credentials(who Who) (credentials, error) {
 	mailbox := string(who.Address)
 	if s.opt.Mailbox != nil {
 		mailbox = s.opt.Mailbox(who.Address)
 	}
-	authzid, authcid, password := "", mailbox, s.opt.Password
+	c := credentials{authcid: mailbox, password: s.opt.Password}
 	switch s.opt.Login {
 	case LoginAuthzid:
-		authzid, authcid = mailbox, s.opt.User
+		c.authzid, c.authcid = mailbox, s.opt.User
 	case LoginMaster:
-		authcid = mailbox + s.opt.Separator + s.opt.User
+		c.authcid = mailbox + s.opt.Separator + s.opt.User
 	case LoginSecret:
 		secret, err := s.opt.Secret(who.Address)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrRefused, err)
+			return c, fmt.Errorf("%w: %w", ErrRefused, err)
 		}
-		password = secret
+		c.password = secret
+	}
+	return c, nil
+}
+
+// authenticate logs in with SASL PLAIN: of all mechanisms it is the one that names two identities and that every server has. It then asks
+// what the proxy must know of the mailbox, and hands the connection over.
+//
+// All of it goes in one packet, where that can be: no other than the last connection's server is expected, and a wrong guess is
+// noticed. identified is called before the answer to AUTHENTICATE is read.
+func (s *Store) authenticate(d *dialogue, who Who, identified func() error) (*Conn, error) {
+	c, err := s.credentials(who)
+	if err != nil {
+		return nil, err
 	}
 	if !d.has("AUTH=PLAIN") {
-		return fmt.Errorf("%w: it has no AUTH=PLAIN", ErrRefused)
+		return nil, fmt.Errorf("%w: it has no AUTH=PLAIN", ErrRefused)
 	}
-	text, err := d.authenticatePlain(authzid, authcid, password)
-	d.caps = nil // after the login others hold
+	answer, err := d.authenticatePlain(c)
+	if err != nil {
+		return nil, fmt.Errorf("AUTHENTICATE: %w", err)
+	}
+	var namespace func() (Names, error)
+	if !d.stepwise && slices.Contains(s.Capabilities(), "NAMESPACE") {
+		if namespace, err = d.namespace(); err != nil {
+			return nil, err
+		}
+	}
+	if err := identified(); err != nil {
+		return nil, err
+	}
+	text, err := answer()
 	switch {
 	case errors.Is(err, errNo) && temporary(text):
-		return errors.New("the server cannot log anybody in at the moment")
+		return nil, errors.New("the server cannot log anybody in at the moment")
 	case errors.Is(err, errNo):
-		return ErrRefused
+		return nil, ErrRefused
 	case err != nil:
-		return fmt.Errorf("AUTHENTICATE: %w", err)
+		return nil, fmt.Errorf("AUTHENTICATE: %w", err)
 	}
+	d.caps = nil // after the login others hold
 	d.noteCapabilities(text)
-	return nil
+	return s.opened(d, namespace)
 }
 
 // temporary tells whether a refusal is about the moment and not about the credentials (RFC 5530).
@@ -189,39 +238,45 @@ func temporary(text string) bool {
 	return false
 }
 
-func (d *dialogue) authenticatePlain(authzid, authcid string, password auth.Secret) (text string, err error) {
-	message := base64.StdEncoding.EncodeToString([]byte(authzid + "\x00" + authcid + "\x00" + password.Reveal()))
+func (d *dialogue) authenticatePlain(c credentials) (answer func() (string, error), err error) {
+	message := base64.StdEncoding.EncodeToString([]byte(c.authzid + "\x00" + c.authcid + "\x00" + c.password.Reveal()))
 	if d.has("SASL-IR") {
-		return d.run("AUTHENTICATE PLAIN "+message, nil)
+		return d.ask("AUTHENTICATE PLAIN "+message, nil)
 	}
-	tag, err := d.send("AUTHENTICATE PLAIN")
-	if err != nil {
-		return "", err
-	}
+	tag := d.say("AUTHENTICATE PLAIN")
 	line, err := d.line()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if !strings.HasPrefix(line, "+") {
-		return "", fmt.Errorf("%w to a server that should ask for credentials", errNo)
+		return nil, fmt.Errorf("%w to a server that should ask for credentials", errNo)
 	}
-	if _, err := io.WriteString(d.conn, message+"\r\n"); err != nil {
-		return "", err
-	}
-	return d.answer(tag, nil)
+	d.out = append(d.out, message+"\r\n"...)
+	return func() (string, error) { return d.answer(tag, nil) }, nil
 }
 
-// opened asks what the proxy must know of the mailbox, and hands the connection over.
-func (s *Store) opened(d *dialogue) (*Conn, error) {
-	if d.caps == nil {
+// opened asks what is still to be known. namespace answers what has been asked of name spaces already; nil: nothing.
+func (s *Store) opened(d *dialogue, namespace func() (Names, error)) (*Conn, error) {
+	if d.caps == nil && namespace == nil {
 		if err := d.capability(); err != nil {
 			return nil, err
 		}
 	}
 	names := Names{Delimiter: '/'}
-	if d.has("NAMESPACE") {
+	if namespace != nil || d.has("NAMESPACE") {
 		var err error
-		if names, err = d.namespace(); err != nil {
+		if namespace == nil {
+			namespace, err = d.namespace()
+		}
+		if err == nil {
+			names, err = namespace()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if d.caps == nil { // it did not tell them with its answer to the log-in
+		if err := d.capability(); err != nil {
 			return nil, err
 		}
 	}
@@ -230,110 +285,38 @@ func (s *Store) opened(d *dialogue) (*Conn, error) {
 	return c, nil
 }
 
-func (d *dialogue) namespace() (Names, error) {
-	var names Names
-	var bad error
-	_, err := d.run("NAMESPACE", func(line string) {
-		if name, rest, ok := strings.Cut(line, " "); ok && strings.EqualFold(name, "NAMESPACE") {
-			names, bad = parseNamespace(rest)
-		}
-	})
-	if err = errors.Join(err, bad); err != nil {
-		return names, fmt.Errorf("NAMESPACE: %w", err)
-	}
-	if names.Delimiter == 0 {
-		return names, errors.New("NAMESPACE: the mailbox has no name space of its own")
-	}
-	return names, nil
-}
-
-// parseNamespace reads the three lists of RFC 2342: the mailbox's own name spaces, other people's and shared ones. The first of its
-// own is the one that is shown.
-func parseNamespace(text string) (names Names, err error) {
-	p := wire.NewParser([]byte(text))
-	for i := range 3 {
-		if i > 0 {
-			if err := p.SP(); err != nil {
-				return names, err
-			}
-		}
-		if p.Peek() != '(' {
-			if _, _, err := p.NString(); err != nil { // NIL
-				return names, err
-			}
-			continue
-		}
-		p.Take('(')
-		for n := 0; p.Peek() == '('; n++ {
-			prefix, delimiter, err := namespaceOf(p)
-			switch {
-			case err != nil:
-				return names, err
-			case i == 0 && n == 0:
-				names.Prefix, names.Delimiter = prefix, delimiter
-			case prefix != "":
-				names.Foreign = append(names.Foreign, prefix)
-			}
-		}
-		if err := p.Expect(')'); err != nil {
-			return names, err
-		}
-	}
-	return names, p.End()
-}
-
-// namespaceOf reads ("INBOX." "."), passing over extensions.
-func namespaceOf(p *wire.Parser) (prefix string, delimiter byte, err error) {
-	p.Take('(')
-	if prefix, err = p.String(); err != nil {
-		return "", 0, err
-	}
-	if err := p.SP(); err != nil {
-		return "", 0, err
-	}
-	d, ok, err := p.NString()
-	switch {
-	case err != nil:
-		return "", 0, err
-	case !ok:
-		delimiter = '/' // a flat name space: no name holds it
-	case len(d) != 1:
-		return "", 0, fmt.Errorf("delimiter %q", d)
-	default:
-		delimiter = d[0]
-	}
-	for p.Take(' ') {
-		if _, err := p.String(); err != nil {
-			return "", 0, err
-		}
-		if err := p.SP(); err != nil {
-			return "", 0, err
-		}
-		if err := p.List(func() error { _, err := p.String(); return err }); err != nil {
-			return "", 0, err
-		}
-	}
-	return prefix, delimiter, p.Expect(')')
-}
-
 // errNo is a command that the server answered with NO or BAD.
 var errNo = errors.New("the server says no")
 
 // run sends a command and reads its answer. untagged gets each untagged response without its star; text is that of the tagged one,
 // also of a NO.
 func (d *dialogue) run(command string, untagged func(line string)) (text string, err error) {
-	tag, err := d.send(command)
-	if err != nil {
-		return "", err
-	}
-	return d.answer(tag, untagged)
+	return d.answer(d.say(command), untagged)
 }
 
-func (d *dialogue) send(command string) (tag string, err error) {
+// ask is run whose answer is read later, of several in their order.
+func (d *dialogue) ask(command string, untagged func(line string)) (answer func() (text string, err error), err error) {
+	tag := d.say(command)
+	if !d.stepwise {
+		d.asked++
+		d.ahead = d.ahead || d.asked > 1
+		return func() (string, error) {
+			d.asked--
+			return d.answer(tag, untagged)
+		}, nil
+	}
+	text, err := d.answer(tag, untagged)
+	if err != nil && !errors.Is(err, errNo) {
+		return nil, err
+	}
+	return func() (string, error) { return text, err }, nil
+}
+
+func (d *dialogue) say(command string) (tag string) {
 	d.tags++
-	tag = fmt.Sprintf("o%d", d.tags)
-	_, err = io.WriteString(d.conn, tag+" "+command+"\r\n")
-	return tag, err
+	tag = "o" + strconv.Itoa(d.tags)
+	d.out = append(d.out, tag+" "+command+"\r\n"...)
+	return tag
 }
 
 func (d *dialogue) answer(tag string, untagged func(line string)) (text string, err error) {
@@ -366,6 +349,12 @@ func (d *dialogue) answer(tag string, untagged func(line string)) (text string, 
 
 // line reads one line without its end.
 func (d *dialogue) line() (string, error) {
+	if len(d.out) > 0 {
+		_, err := d.conn.Write(d.out)
+		if d.out = d.out[:0]; err != nil {
+			return "", err
+		}
+	}
 	var whole []byte
 	for {
 		piece, err := d.in.ReadSlice('\n')

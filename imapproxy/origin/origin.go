@@ -188,7 +188,7 @@ func (s *Store) connect(ctx context.Context, who Who) (*Conn, error) {
 			failures = append(failures, fmt.Sprintf("%s: left alone for %s after a failure", h.address, left.Round(100*time.Millisecond)))
 			continue
 		}
-		c, err := s.try(ctx, h.address, who)
+		c, err := s.try(ctx, h, who)
 		switch {
 		case err == nil:
 			h.worked()
@@ -207,8 +207,32 @@ func (s *Store) connect(ctx context.Context, who Who) (*Conn, error) {
 	return nil, fmt.Errorf("mail store %s: no server answers: %s", s.opt.Name, strings.Join(failures, "; "))
 }
 
-// try connects to one address and logs in.
-func (s *Store) try(ctx context.Context, address string, who Who) (*Conn, error) {
+// try connects to one address and logs in. Some servers lose commands that come before they have answered the one before, or hang: one where
+// logging in has failed so, and works step by step, is logged in to step by step from then on.
+func (s *Store) try(ctx context.Context, h *host, who Who) (*Conn, error) {
+	if h.stepwise.Load() {
+		return s.tryOnce(ctx, h.address, who, true)
+	}
+	c, err := s.tryOnce(ctx, h.address, who, false)
+	var ahead *aheadError
+	if !errors.As(err, &ahead) || ctx.Err() != nil {
+		return c, err
+	}
+	if c, again := s.tryOnce(ctx, h.address, who, true); again == nil {
+		h.stepwise.Store(true)
+		s.log.WarnContext(ctx, "mail store's server does not take several commands at a time", slog.String("address", h.address), slog.Any("error", err))
+		return c, nil
+	}
+	return nil, err
+}
+
+// aheadError is an error of a log-in in which the server was sent several commands at a time.
+type aheadError struct{ err error }
+
+func (e *aheadError) Error() string { return e.err.Error() }
+func (e *aheadError) Unwrap() error { return e.err }
+
+func (s *Store) tryOnce(ctx context.Context, address string, who Who, stepwise bool) (*Conn, error) {
 	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	raw, err := s.opt.Dial(dialCtx, "tcp", address)
@@ -216,10 +240,11 @@ func (s *Store) try(ctx context.Context, address string, who Who) (*Conn, error)
 		return nil, err
 	}
 	raw = socket.Quick(raw)
-	ctx, stop := context.WithTimeout(ctx, loginTimeout)
-	defer stop()
 	unwatch := context.AfterFunc(ctx, func() { raw.Close() }) //nolint:errcheck // the dialogue sees it
-	c, err := s.login(ctx, raw, address, who)
+	var c *Conn
+	if err = raw.SetDeadline(time.Now().Add(loginTimeout)); err == nil {
+		c, err = s.login(ctx, raw, address, who, stepwise)
+	}
 	if !unwatch() && err == nil {
 		err = context.Cause(ctx)
 	}
@@ -227,5 +252,6 @@ func (s *Store) try(ctx context.Context, address string, who Who) (*Conn, error)
 		raw.Close() //nolint:errcheck // the first error counts
 		return nil, err
 	}
+	raw.SetDeadline(time.Time{}) //nolint:errcheck // a connection that has ended meanwhile is noticed by its reader
 	return c, nil
 }

@@ -125,6 +125,112 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// packets plays a server that is given a chance to see what comes together: each of its steps is what it must find in one packet, and what
+// it says to that.
+func packets(t *testing.T, conn net.Conn, steps ...[2]string) {
+	t.Helper()
+	defer conn.Close()
+	buf := make([]byte, 4<<10)
+	for _, step := range steps {
+		if step[0] != "" {
+			n, err := conn.Read(buf)
+			if err != nil || string(buf[:n]) != step[0] {
+				t.Errorf("the gateway says %q (%v), want %q", buf[:n], err, step[0])
+				return
+			}
+		}
+		if _, err := io.WriteString(conn, step[1]); err != nil {
+			return
+		}
+	}
+	io.Copy(io.Discard, conn) // until the other side leaves
+}
+
+// TestLoginAtOnce: a server that is known is sent all of a log-in in one packet. One that loses what comes early is logged in to step by
+// step, at once and from then on.
+func TestLoginAtOnce(t *testing.T) {
+	const (
+		greeting  = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN ID] ready\r\n"
+		id        = "o1 ID (\"name\" \"balorg\")\r\n"
+		in        = "o2 OK [CAPABILITY IMAP4rev1 NAMESPACE] in\r\n"
+		namespace = "* NAMESPACE ((\"INBOX.\" \".\")) NIL NIL\r\no3 OK\r\n"
+	)
+	login := "o2 AUTHENTICATE PLAIN " + plain(string(box), "balorg", "s3cret") + "\r\n"
+	stepwise := [][2]string{{"", greeting}, {id, "o1 OK\r\n"}, {login, in}, {"o3 NAMESPACE\r\n", namespace}}
+	for _, test := range []struct {
+		name  string
+		conns [][][2]string // of each connection, what it is to see and to say
+	}{
+		{"a server as it should be", [][][2]string{
+			{{"", greeting}, {id + login, "* ID NIL\r\no1 OK\r\n" + in}, {"o3 NAMESPACE\r\n", namespace}},
+			{{"", greeting}, {id + login + "o3 NAMESPACE\r\n", "o1 OK\r\n* 0 RECENT\r\n" + in + namespace}},
+		}},
+		{"a server that tells its capabilities only when asked", [][][2]string{
+			{{"", greeting}, {id + login, "o1 OK\r\n" + in}, {"o3 NAMESPACE\r\n", namespace}},
+			{
+				{"", greeting},
+				{id + login + "o3 NAMESPACE\r\n", "o1 OK\r\no2 OK in\r\n" + namespace},
+				{"o4 CAPABILITY\r\n", "* CAPABILITY IMAP4rev1 NAMESPACE\r\no4 OK\r\n"},
+			},
+		}},
+		{"a server that loses what comes early", [][][2]string{
+			{{"", greeting}, {id + login, "o1 OK\r\n* BYE\r\n"}},
+			stepwise,
+			stepwise,
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			conns := test.conns
+			s := New(Options{
+				Addresses: []string{"mail.intern:143"}, Security: InsecureNone, Login: LoginAuthzid, User: "balorg", Password: auth.NewSecret("s3cret"),
+				Dial: func(context.Context, string, string) (net.Conn, error) {
+					ours, theirs := net.Pipe()
+					go packets(t, theirs, conns[0]...)
+					conns = conns[1:]
+					return ours, nil
+				},
+			})
+			for range 2 {
+				c, err := s.Open(t.Context(), Who{Address: box})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !reflect.DeepEqual(c.Names(), Names{Prefix: "INBOX.", Delimiter: '.'}) || !reflect.DeepEqual(s.Capabilities(), []string{"IMAP4REV1", "NAMESPACE"}) {
+					t.Errorf("names %+v, capabilities %q", c.Names(), s.Capabilities())
+				}
+				c.Close()
+			}
+			if len(conns) > 0 {
+				t.Errorf("%d connections were not made", len(conns))
+			}
+		})
+	}
+}
+
+// TestHangAtOnce: a server that hangs costs one log-in more, and no third.
+func TestHangAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dialled := 0
+		s := New(Options{
+			Addresses: []string{"mail.intern:143"}, Security: InsecureNone, Login: LoginAuthzid,
+			Dial: func(context.Context, string, string) (net.Conn, error) {
+				dialled++
+				ours, theirs := net.Pipe()
+				go packets(t, theirs, [2]string{"", "* OK [CAPABILITY SASL-IR AUTH=PLAIN ID]\r\n"})
+				return ours, nil
+			},
+		})
+		start := time.Now()
+		if c, err := s.Open(t.Context(), Who{Address: box}); err == nil {
+			c.Close()
+			t.Error("it is open")
+		}
+		if took := time.Since(start); dialled != 2 || took != 2*loginTimeout {
+			t.Errorf("%d connections, %v", dialled, took)
+		}
+	})
+}
+
 // TestFailures: what goes wrong is told without the credentials, and a refusal is told from a server that is down.
 func TestFailures(t *testing.T) {
 	const greeting = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] ready"
