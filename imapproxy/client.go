@@ -17,13 +17,19 @@ var errEnded = errors.New("session ended")
 // cutting a response that is being written.
 type clientConn struct {
 	net.Conn
-	until  time.Time     // no read waits beyond, unless zero
-	idle   time.Duration // how long one read may wait
-	ending atomic.Bool
+	until time.Time     // no read waits beyond, unless zero
+	idle  time.Duration // how long one read may wait
+	// patience, unless zero, is how long the next one may: it can be done again then.
+	patience time.Duration
+	ending   atomic.Bool
 }
 
 func (c *clientConn) Read(p []byte) (int, error) {
-	deadline := time.Now().Add(c.idle)
+	wait := c.idle
+	if c.patience > 0 {
+		wait = min(wait, c.patience)
+	}
+	deadline := time.Now().Add(wait)
 	if !c.until.IsZero() && c.until.Before(deadline) {
 		deadline = c.until
 	}

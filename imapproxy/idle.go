@@ -1,6 +1,7 @@
 package imapproxy
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -22,14 +23,22 @@ func (s *session) idle(cmd *wire.Command) error {
 	if s.sel != nil && s.sel.up.caps["IDLE"] {
 		answered = make(chan *reply, 1)
 		ex = &exchange{asks: true, proceed: make(chan struct{}, 1), done: func(r *reply) { answered <- r }}
-		if err := s.sel.up.start(s.ctx, ex); err != nil {
+		if err := s.sel.up.send(s.ctx, ex); err != nil {
 			return err
 		}
 		s.sel.up.out.WriteString("IDLE\r\n") //nolint:errcheck // the buffer keeps the error for flush
-		if err := s.sel.up.awaitProceed(s.ctx, ex, nil); err != nil {
+		switch err := s.sel.up.awaitProceed(s.ctx, ex); {
+		case errors.Is(err, errAnswered): // it does not want to
+			r, err := awaitReply(s.ctx, answered)
+			if err != nil {
+				return err
+			}
+			return storeAnswer(r)
+		case err != nil:
 			return err
 		}
 	}
+	s.attend()
 	s.out.printf("+ idling\r\n")
 	var line []byte
 	rerr := s.out.flush()

@@ -100,6 +100,7 @@ func (s *session) serve() {
 			if err := s.flush(); err != nil {
 				return
 			}
+			s.listen()
 		}
 		cmd, err := s.in.ReadCommand(s.proceed)
 		if err != nil {
@@ -238,7 +239,9 @@ func (s *session) close() {
 	if s.remove != nil {
 		s.remove()
 	}
-	s.conn.interrupt() // a mail store's reader may be waiting for a client that takes nothing
+	if s.pumped() {
+		s.conn.interrupt() // a mail store's reader may be waiting for a client that takes nothing
+	}
 	s.leave()
 	for _, u := range s.ups {
 		u.park()

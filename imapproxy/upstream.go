@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,8 +28,7 @@ const (
 const openTimeout = 30 * time.Second
 
 // upstream is a session's connection to the mail store of one account. Commands are started by the session's goroutine
-// alone; a goroutine of its own (pump) reads the responses, gives them to the exchange that waits for them or relays them
-// to the client, and ends with the connection.
+// alone. Responses are given to the exchange that waits for them, or relayed to the client; who reads them, reading.go says.
 type upstream struct {
 	s       *session
 	account *policy.Account
@@ -42,6 +41,7 @@ type upstream struct {
 	used    time.Time   // when a command last needed it; the session's goroutine only
 	parking atomic.Bool // its reader is to end, and the connection to go back to its mail store
 	broken  bool        // a write has failed, which its reader may not have noticed yet; the session's goroutine only
+	pumped  bool        // a goroutine of its own reads it; the session's goroutine only
 
 	// selection is what this connection has selected for the client; nil: nothing of what it says untagged is relayed.
 	selection atomic.Pointer[selection]
@@ -52,7 +52,7 @@ type upstream struct {
 	boundUntil time.Time
 	lost       error         // set once the connection has ended
 	change     chan struct{} // closed and replaced whenever the queue shrinks or the connection ends
-	ended      chan struct{} // closed when pump has returned
+	ended      chan struct{} // closed when nobody reads it any more
 }
 
 // exchange is one command sent to a mail store.
@@ -63,11 +63,11 @@ type exchange struct {
 	// waits says that it is so now; under upstream.mu.
 	asks, waits bool
 	// data is offered each untagged response while the exchange is the oldest unanswered one, and answers whether it took
-	// it. It runs in pump.
+	// it. It runs in who reads.
 	data func(*wire.ResponseReader, *wire.Response) (took bool, err error)
 	// proceed is sent to when the mail store asks for more ("+ …"); capacity one.
 	proceed chan struct{}
-	// done gets the tagged answer, or nil when the connection was lost. It runs in pump.
+	// done gets the tagged answer, or nil when the connection was lost. It runs in who reads.
 	done func(*reply)
 }
 
@@ -107,7 +107,6 @@ func openUpstream(ctx context.Context, s *session, account *policy.Account) (*up
 		conn.Close() //nolint:errcheck // the first error counts
 		return nil, fmt.Errorf("%w: greeting of the mail store of %s: %w", errDown, account.Address, err)
 	}
-	go u.pump()
 	return u, nil
 }
 
@@ -168,8 +167,13 @@ func splitCode(text string) (code, rest string) {
 }
 
 // start puts ex in flight and writes its tag; the caller writes the rest of the command to u.out and, when nothing follows at
-// once, calls u.flush. It waits while too many commands are unanswered.
+// once, calls u.flush. It waits while too many commands are unanswered. From here on the connection is read by a goroutine of its own.
 func (u *upstream) start(ctx context.Context, ex *exchange) error {
+	u.attend()
+	return u.send(ctx, ex)
+}
+
+func (u *upstream) send(ctx context.Context, ex *exchange) error {
 	for {
 		u.mu.Lock()
 		if u.lost != nil {
@@ -230,6 +234,7 @@ func (u *upstream) drain(ctx context.Context) error {
 		}
 		changed := u.change
 		u.mu.Unlock()
+		u.attend()
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -240,6 +245,9 @@ func (u *upstream) drain(ctx context.Context) error {
 
 // run sends a command and waits for its answer. data may be nil.
 func (u *upstream) run(ctx context.Context, command []byte, data func(*wire.ResponseReader, *wire.Response) (bool, error)) (*reply, error) {
+	if !u.pumped {
+		return u.runAlone(ctx, command, data)
+	}
 	wait, err := u.begin(ctx, command, data)
 	if err != nil {
 		return nil, err
@@ -257,7 +265,7 @@ func (u *upstream) begin(ctx context.Context, command []byte, data func(*wire.Re
 	if err := u.start(ctx, ex); err != nil {
 		return nil, err
 	}
-	if err := u.writeCommand(ctx, ex, command); err != nil {
+	if err := u.writeCommand(ctx, ex, command); err != nil && !errors.Is(err, errAnswered) {
 		return nil, err
 	}
 	return func(ctx context.Context) (*reply, error) { return awaitReply(ctx, answered) }, nil
@@ -288,7 +296,7 @@ func (u *upstream) writeCommand(ctx context.Context, ex *exchange, command []byt
 			fmt.Fprintf(u.out, "{%d+}\r\n", size) //nolint:errcheck // as above
 		} else {
 			fmt.Fprintf(u.out, "{%d}\r\n", size) //nolint:errcheck // as above
-			if err := u.awaitProceed(ctx, ex, nil); err != nil {
+			if err := u.awaitProceed(ctx, ex); err != nil {
 				return err
 			}
 		}
@@ -299,21 +307,42 @@ func (u *upstream) writeCommand(ctx context.Context, ex *exchange, command []byt
 	return u.written(err)
 }
 
-// awaitProceed flushes and waits for "+". answered, when not nil, ends the wait: the mail store refused.
-func (u *upstream) awaitProceed(ctx context.Context, ex *exchange, answered <-chan struct{}) error {
+// awaitProceed flushes and waits for "+". errAnswered says that the answer came instead: the mail store refuses.
+func (u *upstream) awaitProceed(ctx context.Context, ex *exchange) error {
 	if err := u.flush(); err != nil {
 		return err
 	}
-	select {
-	case <-ex.proceed:
-		return nil
-	case <-answered:
-		return errAnswered
-	case <-u.ended:
-		return errLost
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if !u.pumped {
+		if err := u.readAlone(ctx, func() bool { return len(ex.proceed) > 0 || !u.awaits(ex) }); err != nil {
+			return err
+		}
 	}
+	for {
+		u.mu.Lock()
+		changed, waits, lost := u.change, slices.Contains(u.queue, ex), u.lost
+		u.mu.Unlock()
+		switch {
+		case waits || len(ex.proceed) > 0:
+		case lost != nil:
+			return errLost
+		default:
+			return errAnswered
+		}
+		select {
+		case <-ex.proceed:
+			return nil
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// awaits tells whether the answer to ex is still to come.
+func (u *upstream) awaits(ex *exchange) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Contains(u.queue, ex)
 }
 
 // appendFolder appends the mail store's name of an account's folder to a command.
@@ -336,7 +365,9 @@ func (u *upstream) usable() bool {
 func (u *upstream) close() {
 	u.selection.Store(nil)
 	u.conn.Close() //nolint:errcheck // nothing is kept in it
-	<-u.ended
+	if u.pumped {
+		<-u.ended
+	}
 }
 
 // parker is a connection that can serve another session.
@@ -355,6 +386,10 @@ func (u *upstream) park() {
 		u.close()
 		return
 	}
+	if !u.pumped {
+		u.handBack(p)
+		return
+	}
 	u.mu.Lock()
 	u.parking.Store(true)         // from here on nobody else sets a deadline
 	p.SetReadDeadline(time.Now()) //nolint:errcheck // its reader sees it in any case
@@ -362,82 +397,23 @@ func (u *upstream) park() {
 	<-u.ended
 }
 
+// handBack gives the connection back, of which nobody reads and nothing has been read ahead.
+func (u *upstream) handBack(p parker) {
+	if u.in.Buffered() || p.SetReadDeadline(time.Time{}) != nil {
+		u.conn.Close() //nolint:errcheck // nothing is kept in it
+		return
+	}
+	u.in.Rest()
+	p.Park()
+}
+
 // letGo closes the connection once its reader has ended, or gives it back.
 func (u *upstream) letGo(err error) {
-	if p, ok := u.conn.(parker); ok && u.parking.Load() && errors.Is(err, os.ErrDeadlineExceeded) && !u.in.Buffered() {
-		if p.SetReadDeadline(time.Time{}) == nil {
-			p.Park()
-			return
-		}
+	if p, ok := u.conn.(parker); ok && u.parking.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+		u.handBack(p)
+		return
 	}
 	u.conn.Close() //nolint:errcheck // it has failed already, or is of no more use
-}
-
-// pump reads responses until the connection ends.
-func (u *upstream) pump() {
-	defer close(u.ended)
-	err := u.fenced(u.read)
-	u.mu.Lock()
-	u.lost = err
-	queue := u.queue
-	u.queue = nil
-	close(u.change)
-	u.change = make(chan struct{})
-	u.mu.Unlock()
-	u.letGo(err)
-	wasSelected := u.selection.Load() != nil
-	for _, ex := range queue {
-		ex.done(nil)
-	}
-	var gone *clientError
-	switch {
-	case errors.As(err, &gone):
-		u.s.cut(err)
-	case wasSelected:
-		u.s.p.log.Warn("mail store of the selected mailbox lost", slog.Any("session", u.s.id), slog.Any("mailbox", u.account.Address), slog.Any("error", err))
-		text := "The mailbox's store is not reachable any more"
-		if errors.Is(err, errStoreBye) {
-			text = "The mailbox was closed by its store: perhaps somebody has removed or renamed it"
-		}
-		u.s.end(text, err)
-	}
-}
-
-// fenced keeps a fault in reading one connection from ending the daemon: it ends the connection.
-func (u *upstream) fenced(read func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			u.s.fault(v)
-			err = errFault
-		}
-	}()
-	return read()
-}
-
-func (u *upstream) read() error {
-	for {
-		resp, err := u.in.Next()
-		if err != nil {
-			return err
-		}
-		switch resp.Kind {
-		case wire.Tagged:
-			u.in.Expect(false)
-			err = u.finish(resp.Tag)
-		case wire.Continuation:
-			u.proceed()
-		default:
-			err = u.untagged(resp)
-		}
-		if err != nil {
-			return err
-		}
-		if !u.in.Buffered() {
-			if err := u.s.out.flush(); err != nil {
-				return &clientError{err}
-			}
-		}
-	}
 }
 
 // finish hands a tagged answer to its exchange. The exchange leaves the queue only after it has been told, so that drain

@@ -36,19 +36,28 @@ func (in *input) release() {
 	}
 }
 
+func (in *input) borrow() {
+	in.buf = inputBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	in.r, in.w = 0, 0
+}
+
 // fill reads more, after what is buffered has been moved to the front.
 func (in *input) fill() error {
 	if !in.more && !in.flow {
 		in.release()
 	}
-	if in.buf == nil {
+	switch {
+	case in.buf != nil:
+	case in.flow:
+		in.borrow()
+	default:
 		n, err := in.src.Read(in.first[:])
 		if n == 0 {
 			return noProgress(err)
 		}
-		in.buf = inputBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+		in.borrow()
 		(*in.buf)[0] = in.first[0]
-		in.r, in.w = 0, 1
+		in.w = 1
 		return nil
 	}
 	in.w = copy(*in.buf, (*in.buf)[in.r:in.w])

@@ -56,3 +56,25 @@ func TestInput(t *testing.T) {
 		}
 	}
 }
+
+// TestAwait: a wait that meets a deadline loses nothing and holds nothing.
+func TestAwait(t *testing.T) {
+	late := errors.New("late")
+	r := NewReader(iotest.ErrReader(late), Limits{})
+	if err := r.Await(); !errors.Is(err, late) || r.br.buf != nil || r.Buffered() {
+		t.Errorf("nothing there: %v, memory held: %v", err, r.br.buf != nil)
+	}
+	r.br.src = strings.NewReader("a NOOP\r\nb CHECK\r\n")
+	for _, want := range []string{"NOOP", "CHECK"} {
+		if err := r.Await(); err != nil || !r.Buffered() {
+			t.Errorf("something there: %v, %v", err, r.Buffered())
+		}
+		cmd, err := r.ReadCommand(nil)
+		if err != nil || cmd.Name != want {
+			t.Errorf("command %+v, %v", cmd, err)
+		}
+	}
+	if err := r.Await(); !errors.Is(err, io.EOF) || r.br.buf != nil {
+		t.Errorf("at the end: %v, memory held: %v", err, r.br.buf != nil)
+	}
+}

@@ -59,6 +59,20 @@ func (r *Reader) SetLimits(lim Limits) { r.lim = lim.withDefaults() }
 // Buffered tells whether octets of a further command are here already.
 func (r *Reader) Buffered() bool { return r.br.buffered() > 0 }
 
+// Await waits until octets of a command are here. Its errors are those of the connection, which can be read again.
+func (r *Reader) Await() error {
+	if r.Buffered() {
+		return nil
+	}
+	r.br.flow = true
+	err := r.br.fill()
+	r.br.flow = false
+	if err != nil {
+		r.br.release()
+	}
+	return err
+}
+
 // Rest gives memory back while the caller waits for something else than a command. What was read last is not valid any more.
 func (r *Reader) Rest() {
 	r.br.release()

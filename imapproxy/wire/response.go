@@ -84,6 +84,9 @@ func NewResponseReader(r io.Reader) *ResponseReader {
 // Buffered tells whether octets of a further response are here already.
 func (r *ResponseReader) Buffered() bool { return r.br.buffered() > 0 }
 
+// Rest gives memory back while nothing is read. What was read last is not valid any more.
+func (r *ResponseReader) Rest() { r.br.release() }
+
 // Expect says whether more is to come at once, so that the next read need not be one that can wait for long without a buffer.
 func (r *ResponseReader) Expect(more bool) { r.br.flow = more }
 

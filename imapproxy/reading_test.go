@@ -1,0 +1,153 @@
+package imapproxy
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// talkStore is a mail store whose one connection is spoken by a function.
+type talkStore struct {
+	talk func(conn net.Conn, command func(answer string) string)
+}
+
+func (talkStore) Capabilities() []string { return []string{"IMAP4rev1", "IDLE", "UNSELECT"} }
+
+// Open answers a connection to what talk says. command answers the next command, without its tag, after it has sent the answer to the one
+// before: what comes before the tag and what comes behind it stand on both sides of a #.
+func (s talkStore) Open(context.Context, Who) (io.ReadWriteCloser, error) {
+	ours, theirs := net.Pipe()
+	go func() {
+		defer theirs.Close()
+		io.WriteString(theirs, "* PREAUTH [CAPABILITY IMAP4rev1 IDLE UNSELECT] ready\r\n")
+		in := bufio.NewReader(theirs)
+		tag := ""
+		s.talk(theirs, func(answer string) string {
+			if answer != "" { // a pipe waits with nothing, too
+				io.WriteString(theirs, strings.ReplaceAll(answer, "#", tag))
+			}
+			line, err := in.ReadString('\n')
+			if err != nil {
+				return ""
+			}
+			var rest string
+			tag, rest, _ = strings.Cut(strings.TrimRight(line, "\r\n"), " ")
+			return rest
+		})
+	}()
+	return ours, nil
+}
+
+func talking(t *testing.T, talk func(conn net.Conn, command func(string) string)) *client {
+	t.Helper()
+	f := newFixture(t, func(o *Options) { o.Stores = map[string]MailStore{"local": talkStore{talk}} })
+	return f.login(claire)
+}
+
+const opened = "* 1 EXISTS\r\n* OK [UIDVALIDITY 7] valid\r\n# OK done\r\n"
+
+// TestNewsOfWhoSaysNothing: what a mail store says of the selected mailbox, and its end, reach a client that has been answered and waits.
+func TestNewsOfWhoSaysNothing(t *testing.T) {
+	c := talking(t, func(conn net.Conn, command func(string) string) {
+		command("")
+		io.WriteString(conn, "* 1 EXISTS\r\np1 OK done\r\n")
+		io.WriteString(conn, "* 2 EXISTS\r\n") // returns when it is read
+	})
+	if got := c.ok("SELECT INBOX"); !has(got, "* 1 EXISTS") {
+		t.Errorf("SELECT: %q", got)
+	}
+	if line := c.next(); line != "* 2 EXISTS" {
+		t.Errorf("news: %q", line)
+	}
+	c.until("* BYE")
+}
+
+// TestCommandsBetweenNews: a command of a client that has waited is answered like those before.
+func TestCommandsBetweenNews(t *testing.T) {
+	c := talking(t, func(_ net.Conn, command func(string) string) {
+		answer := ""
+		for {
+			switch command(answer) {
+			case "":
+				return
+			case "NOOP":
+				answer = "* 3 EXISTS\r\n# OK done\r\n"
+			default:
+				answer = opened
+			}
+		}
+	})
+	for range 2 {
+		c.ok("SELECT INBOX")
+		if got := c.ok("NOOP"); !has(got, "* 3 EXISTS") {
+			t.Errorf("NOOP: %q", got)
+		}
+		<-time.After(attendAfter + attendAfter/4)
+		if got := c.ok("NOOP"); !has(got, "* 3 EXISTS") {
+			t.Errorf("NOOP after a while: %q", got)
+		}
+		c.ok("UNSELECT")
+	}
+}
+
+// TestRefusedBeforeAsking: of a mail store that answers NO where it should have asked for more, the client is told so, whoever reads.
+func TestRefusedBeforeAsking(t *testing.T) {
+	c := talking(t, func(_ net.Conn, command func(string) string) {
+		answer := ""
+		for {
+			got := command(answer)
+			switch {
+			case got == "":
+				return
+			case strings.HasPrefix(got, "SELECT"):
+				answer = opened
+			case got == "NOOP":
+				answer = "# OK done\r\n"
+			default:
+				answer = "# NO not now\r\n"
+			}
+		}
+	})
+	c.ok("SELECT INBOX")
+	c.no("IDLE", "NO")
+	c.no("STATUS \"a\\\"b\" (MESSAGES)", "NO") // its name is sent as a literal
+	c.ok("NOOP")                               // now a goroutine of its own reads
+	c.no("IDLE", "NO")
+	c.no("SEARCH SUBJECT {1+}\r\nx", "NO")
+	c.ok("NOOP")
+}
+
+// TestEndOfWhoIsNotAnswered: a session whose mail store owes an answer ends when it is told to.
+func TestEndOfWhoIsNotAnswered(t *testing.T) {
+	var f *fixture
+	asked := make(chan struct{})
+	f = newFixture(t, func(o *Options) {
+		o.Stores = map[string]MailStore{"local": talkStore{func(_ net.Conn, command func(string) string) {
+			command("")
+			close(asked)
+			command("") // never answered
+		}}}
+	})
+	c := f.login(claire)
+	c.send("s SELECT INBOX\r\n")
+	<-asked
+	for _, s := range f.sessions.List() {
+		if !f.sessions.End(s.ID, "Enough") {
+			t.Error("it has ended before")
+		}
+	}
+	c.until("* BYE Enough")
+	select {
+	case <-c.ended:
+	case <-time.After(clientTimeout):
+		t.Error("the proxy holds on to it")
+	}
+	if fmt.Sprint(f.sessions.List()) != "[]" {
+		t.Error("it is still in the table")
+	}
+}
