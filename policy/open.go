@@ -24,8 +24,10 @@ func (s *Snapshot) Login(person mail.Address) (*Account, Reason, bool) {
 	if !ok {
 		return nil, s.unknown(person), false
 	}
-	reason, ok := mayLogIn(account)
-	return account, reason, ok
+	if reason, ok := mayLogIn(account); !ok {
+		return account, reason, false
+	}
+	return account, Reason{ReasonLogin, string(account.Address) + " is active", account.Pos}, true
 }
 
 func (s *Snapshot) unknown(a mail.Address) Reason {
@@ -38,6 +40,7 @@ func (s *Snapshot) unknown(a mail.Address) Reason {
 	return Reason{Code: ReasonUnknown, Text: fmt.Sprintf("no account has the address %s", a)}
 }
 
+// mayLogIn tells whether an account may authenticate at all, and why not.
 func mayLogIn(a *Account) (Reason, bool) {
 	if a.Kind == Org {
 		return Reason{ReasonOrgLogin, fmt.Sprintf("%s is an organisational mailbox; people open it with their own account", a.Address), a.Pos}, false
@@ -51,7 +54,7 @@ func mayLogIn(a *Account) (Reason, bool) {
 		return Reason{ReasonNotActive, fmt.Sprintf("%s is pre-registered and has no password yet", a.Address), a.Pos}, false
 	case Active:
 	}
-	return Reason{ReasonLogin, fmt.Sprintf("%s is active", a.Address), a.Pos}, true
+	return Reason{}, true
 }
 
 func closedReason(a *Account) Reason {
@@ -91,18 +94,22 @@ func (s *Snapshot) Open(person, mailbox mail.AccountID) (Access, bool) {
 func (s *Snapshot) own(a *Account) Access {
 	home := true
 	for _, g := range s.grants[a.ID] {
-		if _, usable := g.access(a); usable && g.isHome {
+		if g.usable() && g.isHome {
 			home = false
 		}
 	}
 	return Access{
 		Mailbox: a, Own: true, Rights: PresetManage, Send: SendAs, Default: home,
-		Reason: Reason{ReasonOwn, fmt.Sprintf("%s is the account's own mailbox", a.Address), a.Pos},
+		Reason: Reason{ReasonOwn, string(a.Address) + " is the account's own mailbox", a.Pos},
 	}
 }
 
+// usable tells whether anybody may open the mailbox now.
+func (g *grant) usable() bool { return g.mailbox.State != Suspended }
+
+// access is asked for with every command: what it answers is put together without more ado.
 func (g *grant) access(who *Account) (Access, bool) {
-	if g.mailbox.State == Suspended {
+	if !g.usable() {
 		return Access{Mailbox: g.mailbox, Reason: Reason{
 			ReasonSuspended, fmt.Sprintf("%s is suspended", g.mailbox.Address), g.mailbox.Pos,
 		}}, false
@@ -111,7 +118,7 @@ func (g *grant) access(who *Account) (Access, bool) {
 		Mailbox: g.mailbox, Rights: g.Rights, Send: g.Send, Default: g.isHome, Notify: g.notify,
 		Reason: Reason{
 			ReasonDelegated,
-			fmt.Sprintf("%s is delegated to %s: %s, send %s", g.mailbox.Address, who.Address, g.Rights.Preset(), g.Send),
+			string(g.mailbox.Address) + " is delegated to " + string(who.Address) + ": " + g.Rights.Preset() + ", send " + string(g.Send),
 			g.Pos,
 		},
 	}, true
