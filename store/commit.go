@@ -307,7 +307,7 @@ func (db *DB) write(e *engine, o *overlay) error {
 	}
 	all := e.pending.with(o)
 	e.pend(all)
-	if all.cost < pendingCost && len(all.entries) < pendingKeys {
+	if keys, cost := all.size(); cost < pendingCost && keys < pendingKeys {
 		return nil
 	}
 	return e.apply()

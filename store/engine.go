@@ -11,8 +11,8 @@ import (
 
 // Bounds of what is held back from Badger: a transaction there costs as much as a sync, however small it is.
 const (
-	pendingCost = 64 << 10 // with MaxTx it is less than Badger takes in one transaction
-	pendingKeys = 32       // each batch copies those before it
+	pendingCost = 256 << 10 // with MaxTx it is less than Badger takes in one transaction
+	pendingKeys = 256       // reads look at them first
 )
 
 // engine is one opened Badger with its journal and those who use it.
@@ -26,10 +26,10 @@ type engine struct {
 	left    bool          // retired
 	broken  bool          // a write has failed
 
-	// pending is durable, and Badger has not been given it yet, or is being given it: frozen, nil for nothing. Who writes alone changes
+	// pending is durable, and Badger has not been given it yet, or is being given it: nil for nothing. Who writes alone changes
 	// it, under mu. A view takes it and its transaction under mu, so that Badger holds nothing then that pending does not cover.
 	mu      sync.RWMutex
-	pending *overlay
+	pending layers
 }
 
 // view is what has been written so far.
@@ -47,10 +47,10 @@ func (e *engine) latest() *view {
 	return &view{txn: e.below, pending: e.pending}
 }
 
-func (e *engine) pend(o *overlay) {
+func (e *engine) pend(l layers) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.pending = o
+	e.pending = l
 }
 
 // apply gives Badger what is pending. It syncs nothing.
@@ -60,9 +60,11 @@ func (e *engine) apply() error {
 	}
 	txn := e.badger.NewTransaction(true)
 	defer txn.Discard()
-	for key, entry := range e.pending.entries {
-		if err := putTxn(txn, change{[]byte(key), entry.value, entry.deleted}); err != nil {
-			return err
+	for _, o := range e.pending {
+		for key, entry := range o.entries {
+			if err := putTxn(txn, change{[]byte(key), entry.value, entry.deleted}); err != nil {
+				return err
+			}
 		}
 	}
 	if err := txn.Commit(); err != nil {

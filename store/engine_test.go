@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"sync"
 	"testing"
 )
@@ -118,5 +120,56 @@ func TestPendingIsBounded(t *testing.T) {
 	}
 	if err := put(db, "large", string(make([]byte, pendingCost))); err != nil || db.engine.pending != nil {
 		t.Errorf("a large value is pending, %v", err)
+	}
+}
+
+// TestLayers: layers say of every key what was written last, in few layers, and those who look at them see no more than was there when
+// they came.
+func TestLayers(t *testing.T) {
+	var l, before layers
+	want, wantBefore := make(map[string]string), make(map[string]string)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	check := func(l layers, want map[string]string) {
+		t.Helper()
+		got := make(map[string]string)
+		l.over(&view{}, func(func(key, value []byte) bool) {}, []byte("key10"), []byte("key90"), false)(func(key, value []byte) bool {
+			got[string(key)] = string(value)
+			return true
+		})
+		for i := range 100 {
+			key := fmt.Sprintf("key%02d", i)
+			value, known, err := l.get([]byte(key))
+			if want[key] == "" && known && !errors.Is(err, ErrNotFound) || want[key] != "" && (err != nil || string(value) != want[key]) {
+				t.Fatalf("%s is %q, %v, %v, and should be %q", key, value, known, err, want[key])
+			}
+			if "key10" <= key && key < "key90" && got[key] != want[key] {
+				t.Fatalf("%s is scanned as %q and should be %q", key, got[key], want[key])
+			}
+		}
+	}
+	for n := range 500 {
+		o := newOverlay()
+		for range 1 + rnd.IntN(5) {
+			key, value := fmt.Sprintf("key%02d", rnd.IntN(100)), fmt.Sprint(n)
+			if rnd.IntN(4) == 0 {
+				o.put(key, entry{deleted: true}, true)
+				delete(want, key)
+				continue
+			}
+			o.put(key, entry{value: []byte(value)}, true)
+			want[key] = value
+		}
+		l = l.with(o)
+		check(l, want)
+		check(before, wantBefore)
+		if rnd.IntN(10) == 0 {
+			before, wantBefore = l, maps.Clone(want)
+		}
+		if len(l) > 8 {
+			t.Fatalf("%d layers", len(l))
+		}
+		if keys, cost := l.size(); keys < len(want) || cost < keys*EntryCost {
+			t.Fatalf("size %d, %d", keys, cost)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"iter"
+	"maps"
 	"slices"
 )
 
@@ -55,19 +56,61 @@ func (o *overlay) get(key []byte) (value []byte, known bool, err error) {
 	return append([]byte{}, e.value...), true, nil
 }
 
-// with answers a frozen overlay that holds o's writes, which may be nil, and more's over them: many may read it at a time.
+// freeze makes it an overlay that many may read at a time: there is nothing left to sort.
+func (o *overlay) freeze() { o.span(nil, nil) }
+
+// with answers a frozen overlay that holds o's writes and more's over them. Both are frozen.
 func (o *overlay) with(more *overlay) *overlay {
-	sum := newOverlay()
-	for _, part := range []*overlay{o, more} {
-		if part == nil {
-			continue
-		}
-		for key, e := range part.entries {
-			sum.put(key, e, true)
+	sum := &overlay{entries: make(map[string]entry, len(o.entries)+len(more.entries)), keys: mergeKeys(o.keys, more.keys)}
+	maps.Copy(sum.entries, o.entries)
+	maps.Copy(sum.entries, more.entries)
+	for key, e := range sum.entries {
+		sum.cost += entryCost(key, e)
+	}
+	return sum
+}
+
+// layers are frozen overlays, the oldest first, each over those before it. Each is more than twice as large as the next, so that one more
+// copies few of those that are there, and there are few to be asked for a key.
+type layers []*overlay
+
+// with answers layers that hold o's writes, too. o must not be written to any more.
+func (l layers) with(o *overlay) layers {
+	o.freeze()
+	n := len(l)
+	for ; n > 0 && len(l[n-1].entries) <= 2*len(o.entries); n-- {
+		o = l[n-1].with(o)
+	}
+	return append(slices.Clone(l[:n]), o)
+}
+
+// size is how many keys there are, and what they cost; one that several layers hold counts for each.
+func (l layers) size() (keys, cost int) {
+	for _, o := range l {
+		keys += len(o.entries)
+		cost += o.cost
+	}
+	return keys, cost
+}
+
+// get is overlay.get of the newest layer that knows the key.
+func (l layers) get(key []byte) (value []byte, known bool, err error) {
+	for _, o := range slices.Backward(l) {
+		if value, known, err = o.get(key); known {
+			return value, true, err
 		}
 	}
-	sum.span(nil, nil) // sorts; there is nothing more to sort then
-	return sum
+	return nil, false, nil
+}
+
+// over yields what v yields below, with the layers' writes over it.
+func (l layers) over(v *view, below iter.Seq2[[]byte, []byte], from, to []byte, back bool) iter.Seq2[[]byte, []byte] {
+	for _, o := range l {
+		if len(o.span(from, to)) > 0 {
+			below = o.over(v, below, from, to, back)
+		}
+	}
+	return below
 }
 
 // span answers the sorted keys with from <= key < to. The slice stays as it is while more is written.

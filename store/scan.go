@@ -12,15 +12,13 @@ import (
 // view is a Reader over one Badger read transaction, and over what the engine has not been given yet.
 type view struct {
 	txn     *badger.Txn
-	pending *overlay // frozen; nil: nothing
+	pending layers
 	err     error
 }
 
 func (v *view) Get(key []byte) ([]byte, error) {
-	if v.pending != nil {
-		if value, known, err := v.pending.get(key); known {
-			return value, err
-		}
+	if value, known, err := v.pending.get(key); known {
+		return value, err
 	}
 	item, err := v.txn.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) || errors.Is(err, badger.ErrEmptyKey) {
@@ -48,18 +46,11 @@ func (v *view) fail(err error) {
 }
 
 func (v *view) Scan(from, to []byte) iter.Seq2[[]byte, []byte] {
-	return v.over(v.scan(from, to), from, to, false)
+	return v.pending.over(v, v.scan(from, to), from, to, false)
 }
 
 func (v *view) ScanBack(from, to []byte) iter.Seq2[[]byte, []byte] {
-	return v.over(v.scanBack(from, to), from, to, true)
-}
-
-func (v *view) over(below iter.Seq2[[]byte, []byte], from, to []byte, back bool) iter.Seq2[[]byte, []byte] {
-	if v.pending == nil {
-		return below
-	}
-	return v.pending.over(v, below, from, to, back)
+	return v.pending.over(v, v.scanBack(from, to), from, to, true)
 }
 
 func (v *view) scan(from, to []byte) iter.Seq2[[]byte, []byte] {
