@@ -1,7 +1,6 @@
 package imapproxy
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,8 +28,8 @@ func (s *session) capabilities() string {
 		return s.preLoginCapabilities()
 	}
 	limit := s.p.opt.MaxMessage
-	common := slices.Clone(storeCapabilities[:])
 	var asked []string // mail stores
+	var lacking [len(storeCapabilities)]bool
 	for _, access := range s.p.opt.Snapshot().Mailboxes(s.person.ID) {
 		name := access.Mailbox.Mailstore
 		ms := s.p.opt.Stores[name]
@@ -39,7 +38,9 @@ func (s *session) capabilities() string {
 		}
 		asked = append(asked, name)
 		has := ms.Capabilities()
-		common = slices.DeleteFunc(common, func(c string) bool { return !slices.Contains(has, c) })
+		for i, c := range storeCapabilities {
+			lacking[i] = lacking[i] || !slices.Contains(has, c)
+		}
 		for _, c := range has {
 			if text, ok := strings.CutPrefix(c, "APPENDLIMIT="); ok {
 				if n, err := strconv.ParseInt(text, 10, 64); err == nil {
@@ -48,14 +49,17 @@ func (s *session) capabilities() string {
 			}
 		}
 	}
-	list := slices.Clone(ownCapabilities[:])
-	if len(asked) > 0 {
-		list = append(list, common...)
+	list := make([]string, 0, len(ownCapabilities)+len(storeCapabilities)+2)
+	list = append(list, ownCapabilities[:]...)
+	for i, c := range storeCapabilities {
+		if len(asked) > 0 && !lacking[i] {
+			list = append(list, c)
+		}
 	}
 	if !s.compressed {
 		list = append(list, "COMPRESS=DEFLATE")
 	}
-	return strings.Join(append(list, fmt.Sprintf("APPENDLIMIT=%d", limit)), " ")
+	return strings.Join(append(list, "APPENDLIMIT="+strconv.FormatInt(limit, 10)), " ")
 }
 
 // offers tells whether every mail store of the session has a capability. It may be called by the readers of mail stores.

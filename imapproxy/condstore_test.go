@@ -236,7 +236,7 @@ func TestTransferWithCondStore(t *testing.T) {
 type plainStore struct{ MailStore }
 
 func (p plainStore) Capabilities() []string {
-	return slices.DeleteFunc(p.MailStore.Capabilities(), func(c string) bool { return c == condStore })
+	return slices.DeleteFunc(slices.Clone(p.MailStore.Capabilities()), func(c string) bool { return c == condStore })
 }
 
 func (p plainStore) Open(ctx context.Context, who Who) (io.ReadWriteCloser, error) {

@@ -26,7 +26,7 @@ type brittleStore struct {
 
 // Capabilities are those of a store that cannot copy across accounts by itself: what goes from one to another passes through us.
 func (b *brittleStore) Capabilities() []string {
-	return slices.DeleteFunc(b.MailStore.Capabilities(), func(c string) bool { return c == copiesAcross })
+	return slices.DeleteFunc(slices.Clone(b.MailStore.Capabilities()), func(c string) bool { return c == copiesAcross })
 }
 
 func (b *brittleStore) Open(ctx context.Context, who Who) (io.ReadWriteCloser, error) {

@@ -49,7 +49,7 @@ type MailStore interface {
 	// Open connects as the mailbox. The stream begins with "* PREAUTH [CAPABILITY …]", for whatever log-in was needed is
 	// done. It must be safe to close it while it is being read and written.
 	Open(ctx context.Context, who Who) (io.ReadWriteCloser, error)
-	// Capabilities are those every connection of the store will have, without opening one.
+	// Capabilities are those every connection of the store will have, without opening one. Nobody changes the list.
 	Capabilities() []string
 }
 

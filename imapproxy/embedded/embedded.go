@@ -74,8 +74,8 @@ func New(boxes *mailbox.Store, opt Options) *Server {
 	return s
 }
 
-// Capabilities answers what every connection offers.
-func (s *Server) Capabilities() []string { return append([]string(nil), s.caps...) }
+// Capabilities answers what every connection offers. Nobody may change the list.
+func (s *Server) Capabilities() []string { return s.caps }
 
 // Open answers a connection to a mailbox, authenticated: its stream begins with "* PREAUTH [CAPABILITY …]". The mailbox is
 // created on first use. The connection ends with Close alone, not with ctx.

@@ -127,11 +127,11 @@ func (s *Store) Close() {
 	}
 }
 
-// Capabilities answers what the server offered after the last login, "" before the first.
+// Capabilities answers what the server offered after the last login, none before the first. Nobody may change the list.
 func (s *Store) Capabilities() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.caps)
+	return s.caps
 }
 
 // Open answers a connection that is logged in as a mailbox: one that another session is done with, or a new one.
