@@ -164,8 +164,10 @@ func (j *journal) append(o *overlay) error {
 	if cap(j.buf) > journalKeep {
 		j.buf = nil
 	}
-	if err := j.grow(); err != nil {
-		return err
+	if j.end >= j.size {
+		if err := j.grow(journalPiece); err != nil {
+			return err
+		}
 	}
 	return j.sync(j.file)
 }
@@ -189,13 +191,11 @@ func (j *journal) encode(o *overlay) {
 	j.buf = b
 }
 
-// grow writes zeros behind the last record when it has reached the end of the file.
-func (j *journal) grow() error {
-	if j.end < j.size {
-		return nil
-	}
-	zeros := make([]byte, journalPiece)
-	for j.size = j.end; j.size < j.end+journalGrowth; j.size += journalPiece {
+// grow writes zeros, as many at a time as piece says, behind the last record, which has reached the end of the file. They are no constant
+// number: those the compiler would put on the stack of whoever commits, such as a session that is idle for hours then, with a stack of 128 KiB.
+func (j *journal) grow(piece int) error {
+	zeros := make([]byte, piece)
+	for j.size = j.end; j.size < j.end+journalGrowth; j.size += int64(piece) {
 		if _, err := j.file.WriteAt(zeros, j.size); err != nil {
 			return err
 		}

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 )
@@ -356,5 +358,33 @@ func TestJournalOfNonsense(t *testing.T) {
 		if _, err := decodeChanges([]byte(payload)); !errors.Is(err, errJournal) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestSmallStacks: a goroutine that commits and then waits for long keeps no large stack for it.
+func TestSmallStacks(t *testing.T) {
+	db := openTest(t, Options{Dir: t.TempDir()})
+	const most = 24 << 10
+	stacks := func() int {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.StackInuse)
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it would shrink them
+	before := stacks()
+	const goroutines = 100
+	committed, done := make(chan error), make(chan struct{})
+	defer close(done)
+	for i := range goroutines {
+		go func() {
+			committed <- put(db, fmt.Sprint(i), "v")
+			<-done
+		}()
+		if err := <-committed; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if each := (stacks() - before) / goroutines; each > most {
+		t.Errorf("a stack of %d octets", each)
 	}
 }
