@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,7 +63,7 @@ const socketMode = 0o666
 func listenOn(address string) (net.Listener, error) {
 	path, ok := strings.CutPrefix(address, unixPrefix)
 	if !ok {
-		return net.Listen("tcp", address)
+		return listenTCP(address)
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
 		os.Remove(path) //nolint:errcheck // one that a crash left; what cannot be removed cannot be listened on
@@ -76,6 +77,32 @@ func listenOn(address string) (net.Listener, error) {
 		return nil, fmt.Errorf("opening the socket to all: %w", err)
 	}
 	return l, nil
+}
+
+// How long a client's machine may say nothing before it is asked whether it is there, how often, and how many times: as Go does it.
+const (
+	keepAliveIdle     = 15
+	keepAliveInterval = 15
+	keepAliveCount    = 9
+)
+
+// listenTCP listens, and has connections inherit what would else be set on each: four system calls of a dozen that it takes to accept one.
+func listenTCP(address string) (net.Listener, error) {
+	config := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, conn syscall.RawConn) error {
+		var failed error
+		err := conn.Control(func(fd uintptr) {
+			for _, option := range [...]struct{ level, name, value int }{
+				{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1},
+				{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, keepAliveIdle},
+				{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, keepAliveInterval},
+				{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, keepAliveCount},
+			} {
+				failed = errors.Join(failed, os.NewSyscallError("setsockopt", syscall.SetsockoptInt(int(fd), option.level, option.name, option.value)))
+			}
+		})
+		return errors.Join(err, failed)
+	}}
+	return config.Listen(context.Background(), "tcp", address)
 }
 
 func (s *server) addresses() []string {

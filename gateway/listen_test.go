@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -305,5 +306,44 @@ func TestListenSocket(t *testing.T) {
 	}
 	if content, err := os.ReadFile(path); err != nil || string(content) != "precious" {
 		t.Errorf("the file: %q, %v", content, err)
+	}
+}
+
+// TestKeepAlive: connections that are accepted inherit how it is found out that their client is gone.
+func TestKeepAlive(t *testing.T) {
+	l, err := listenOn("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = raw.Control(func(fd uintptr) {
+		for option, want := range map[[2]int]int{
+			{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE}:   1,
+			{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE}:  keepAliveIdle,
+			{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL}: keepAliveInterval,
+			{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT}:   keepAliveCount,
+			{syscall.IPPROTO_TCP, syscall.TCP_NODELAY}:   1,
+		} {
+			if got, err := syscall.GetsockoptInt(int(fd), option[0], option[1]); err != nil || got != want {
+				t.Errorf("option %v is %d, %v, and should be %d", option, got, err, want)
+			}
+		}
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
