@@ -158,7 +158,7 @@ func (s *session) reply(cmd *wire.Command, err error) {
 func (s *session) sendAnswer(tag, name string, err error) {
 	a, internal := answerTo(err)
 	if internal {
-		s.log.Warn("command not done", slog.Any("command", name), slog.Any("error", err))
+		s.log().Warn("command not done", slog.Any("command", name), slog.Any("error", err))
 	}
 	if a.text == "completed" {
 		a = okay(a.code, name+" completed")

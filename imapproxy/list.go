@@ -164,7 +164,7 @@ func (s *session) foldersOf(account *policy.Account) ([]folder, error) {
 	if !ok || s.ctx.Err() != nil {
 		return nil, err
 	}
-	s.log.Warn("mail store does not list its folders; the last list is used", slog.Any("mailbox", account.Address), slog.Any("error", err))
+	s.log().Warn("mail store does not list its folders; the last list is used", slog.Any("mailbox", account.Address), slog.Any("error", err))
 	return kept, nil
 }
 

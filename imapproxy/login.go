@@ -130,13 +130,12 @@ func (s *session) logIn(cmd *wire.Command, req auth.Request) error {
 		s.mu.Unlock()
 		return err
 	}
-	s.log = s.log.With(slog.Any("person", result.Person.Address), slog.Any("mailbox", result.Mailbox.Address))
 	s.conn.until = time.Time{}
 	s.in.SetLimits(s.p.loggedInLimits())
 	s.failures = 0
 	s.remove = s.p.opt.Sessions.Add(s.id, s)
 	s.Recheck(s.p.opt.Snapshot())
-	s.log.Info("logged in", slog.String("protocol", "imap"))
+	s.log().Info("logged in", slog.String("protocol", "imap"))
 	return okay("CAPABILITY "+s.capabilities(), "Logged in")
 }
 
@@ -151,7 +150,7 @@ func (s *session) refuseLogin(cmd *wire.Command, req auth.Request, err error) er
 		record.Person, record.Mailbox = party(refusal.Person), party(refusal.Mailbox)
 		record.Reason = refusal.Reason.Text
 		record.Answer = "NO [AUTHENTICATIONFAILED]"
-		s.log.Warn("login refused", slog.String("protocol", "imap"), slog.String("reason", string(refusal.Reason.Code)))
+		s.log().Warn("login refused", slog.String("protocol", "imap"), slog.String("reason", string(refusal.Reason.Code)))
 	case errors.As(err, &unavailable):
 		record.Person, record.Reason = party(unavailable.Person), unavailable.Reason.Text
 		fallthrough

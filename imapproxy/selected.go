@@ -236,7 +236,7 @@ func (s *session) traceLost(traced func(*reply) (audit.Record, bool)) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), traceTimeout)
 	defer cancel()
 	if err := s.trace(ctx, record); err != nil {
-		s.log.ErrorContext(ctx, "tracing a command that was cut off", slog.Any("error", err))
+		s.log().ErrorContext(ctx, "tracing a command that was cut off", slog.Any("error", err))
 	}
 }
 

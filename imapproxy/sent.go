@@ -44,7 +44,7 @@ func (s *session) sentLately(at place, m announced) bool {
 	}
 	found, err := s.p.opt.Sent.Any(s.ctx, at.account.ID, s.person.ID, time.Now().Add(-sent.Keep))
 	if err != nil {
-		s.log.Warn("looking for sent messages", slog.Any("error", err))
+		s.log().Warn("looking for sent messages", slog.Any("error", err))
 	}
 	return found
 }
@@ -311,7 +311,7 @@ func (c *copyInUse) addFlags() error {
 	command := fmt.Appendf(nil, "UID STORE %d +FLAGS.SILENT (%s)", c.known.UID, strings.Join(missing, " "))
 	r, err := c.up.run(c.ctx, command, nil)
 	if err == nil && !r.ok() {
-		c.s.log.Warn("flags of a sent message are not taken", slog.Any("mailbox", c.at.account.Address), slog.String("code", r.code))
+		c.s.log().Warn("flags of a sent message are not taken", slog.Any("mailbox", c.at.account.Address), slog.String("code", r.code))
 	}
 	return err
 }

@@ -39,7 +39,6 @@ type session struct {
 	p      *Proxy
 	id     string
 	client netip.AddrPort
-	log    *slog.Logger
 	ctx    context.Context //nolint:containedctx // the session is its connection's life
 	cancel context.CancelCauseFunc
 
@@ -72,7 +71,6 @@ func newSession(ctx context.Context, p *Proxy, conn net.Conn, secure bool) *sess
 	if addr, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
 		s.client = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	}
-	s.log = p.log.With(slog.Any("session", s.id), slog.Any("client", s.client))
 	s.useConn(conn)
 	s.conn.until = time.Now().Add(preLoginTimeout)
 	return s
@@ -87,6 +85,18 @@ func (s *session) useConn(conn net.Conn) {
 	s.conn = &clientConn{Conn: conn, idle: s.p.opt.IdleTimeout, until: until}
 	s.in = wire.NewReader(s.conn, preLoginLimits())
 	s.out = newOutput(s.conn)
+}
+
+// log answers a logger that says whose session it is. It is made for each line: few sessions ever have one, and thousands wait.
+func (s *session) log() *slog.Logger {
+	if s.conn == nil { // a worker
+		return s.p.log
+	}
+	l := s.p.log.With(slog.Any("session", s.id), slog.Any("client", s.client))
+	if s.person != nil {
+		l = l.With(slog.Any("person", s.person.Address), slog.Any("mailbox", s.opened.Address))
+	}
+	return l
 }
 
 // serve runs the dialogue.
@@ -118,7 +128,7 @@ func (s *session) serve() {
 func (s *session) flush() error {
 	if s.sel != nil {
 		if err := s.sel.up.flush(); err != nil {
-			s.log.Debug("writing to the mail store", slog.Any("error", err)) // its reader ends the session
+			s.log().Debug("writing to the mail store", slog.Any("error", err)) // its reader ends the session
 		}
 	}
 	return s.out.flush()
@@ -149,7 +159,7 @@ func (s *session) readError(err error) bool {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.say("Idle for too long")
 	default:
-		s.log.Debug("reading from the client", slog.Any("error", err))
+		s.log().Debug("reading from the client", slog.Any("error", err))
 	}
 	return false
 }
@@ -160,7 +170,7 @@ func (s *session) finishPipeline() {
 		return
 	}
 	if err := s.sel.up.drain(s.ctx); err != nil {
-		s.log.Debug("answering a client that has closed its side", slog.Any("error", err))
+		s.log().Debug("answering a client that has closed its side", slog.Any("error", err))
 	}
 }
 
@@ -196,7 +206,7 @@ func (s *session) bye() {
 		s.out.printf("* BYE %s\r\n", text)
 	}
 	if err := s.out.flush(); err != nil {
-		s.log.Debug("last words to the client", slog.Any("error", err))
+		s.log().Debug("last words to the client", slog.Any("error", err))
 	}
 }
 
@@ -230,7 +240,7 @@ func (s *session) fence() {
 // fault counts and logs a panic; it is called where that was recovered from.
 func (s *session) fault(v any) {
 	s.p.metrics.panics.Inc()
-	s.log.Error("session ended by a fault of the program", slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
+	s.log().Error("session ended by a fault of the program", slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
 }
 
 // close lets go of everything the session holds.

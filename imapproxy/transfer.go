@@ -306,17 +306,17 @@ func (t *transferring) fail(cause error) error {
 	record := t.sel.record(audit.Copy, requestText(t.cmd), wire.FormatNumbers(from))
 	record.Answer = a.short()
 	if err := t.s.trace(ctx, record); err != nil {
-		t.s.log.Error("tracing a transfer that failed", slog.Any("error", err))
+		t.s.log().Error("tracing a transfer that failed", slog.Any("error", err))
 	}
 	if len(uids) > 0 {
 		if err := t.s.undoCopies(ctx, t.to.account, t.to.folder, t.validity, wire.FormatNumbers(uids)); err != nil {
-			t.s.log.Error("undoing a transfer that failed; it is tried again later", slog.Any("mailbox", t.to.account.Address), slog.Any("uids", wire.FormatNumbers(uids)), slog.Any("error", err))
+			t.s.log().Error("undoing a transfer that failed; it is tried again later", slog.Any("mailbox", t.to.account.Address), slog.Any("uids", wire.FormatNumbers(uids)), slog.Any("error", err))
 			return cause
 		}
 	}
 	t.ctx = ctx
 	if err := t.forget(); err != nil {
-		t.s.log.Error("a transfer that was undone", slog.Any("error", err))
+		t.s.log().Error("a transfer that was undone", slog.Any("error", err))
 	}
 	return cause
 }
@@ -360,7 +360,7 @@ func (t *transferring) removeMoved() error {
 			continue
 		}
 		if err := t.src.expunge(t.ctx, note.Source.UIDs); err != nil {
-			t.s.log.Warn("messages were moved, and could not be removed where they were; it is tried again later", slog.Any("error", err))
+			t.s.log().Warn("messages were moved, and could not be removed where they were; it is tried again later", slog.Any("error", err))
 			return err
 		}
 	}

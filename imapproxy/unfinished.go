@@ -109,7 +109,7 @@ func (p *Proxy) finish(ctx context.Context, tr transfer.Transfer) error {
 
 // worker is a session without a client: it opens mail stores and is told nothing.
 func (p *Proxy) worker(ctx context.Context, person mail.AccountID) *session {
-	s := &session{p: p, id: "transfers", log: p.log, person: &policy.Account{ID: person}, ups: make(map[mail.AccountID]*upstream), out: newOutput(io.Discard)}
+	s := &session{p: p, id: "transfers", person: &policy.Account{ID: person}, ups: make(map[mail.AccountID]*upstream), out: newOutput(io.Discard)}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	return s
 }
@@ -174,7 +174,7 @@ func (s *session) removeOriginals(ctx context.Context, tr transfer.Transfer) err
 	source, ok := snap.ByID(tr.Source.Account)
 	target, there := snap.ByID(tr.Target.Account)
 	if !ok || !there {
-		s.log.WarnContext(ctx, "a move is left as it is: one of its mailboxes is gone, and the messages may be in both", slog.String("transfer", tr.ID))
+		s.log().WarnContext(ctx, "a move is left as it is: one of its mailboxes is gone, and the messages may be in both", slog.String("transfer", tr.ID))
 		return nil
 	}
 	whole, err := s.holds(ctx, target, tr.Target)
@@ -182,7 +182,7 @@ func (s *session) removeOriginals(ctx context.Context, tr transfer.Transfer) err
 		return err
 	}
 	if !whole {
-		s.log.WarnContext(ctx, "a move is left as it is: its copies are not where they were put any more", slog.String("transfer", tr.ID))
+		s.log().WarnContext(ctx, "a move is left as it is: its copies are not where they were put any more", slog.String("transfer", tr.ID))
 		return nil
 	}
 	up, err := s.openFolder(ctx, source, tr.Source.Folder, tr.Source.UIDValidity)
