@@ -8,7 +8,7 @@
 //   - The tagged answer of a traced command is sent after its record is durable.
 //   - Every decision about rights is asked of the snapshot when the command arrives, never remembered from login.
 //
-// One goroutine a session reads commands; one per mail-store connection reads responses (upstream.pump). All that the client
+// One goroutine a session reads commands; responses are read by it as well, or by one per mail-store connection (reading.go). All that the client
 // sees goes through output, whose lock is held for a whole response.
 package imapproxy
 
