@@ -202,7 +202,7 @@ func (g *Gateway) fillDemoDirectory(ctx context.Context) error {
 	now := time.Now()
 	var ours []string // of whom there are no namesakes: who looks for one of them finds them, or nobody
 	for _, a := range g.snapshot.Load().Accounts() {
-		ours = append(ours, a.Address.Local())
+		ours = append(ours, a.Nom)
 	}
 	path := filepath.Join(dir, extraction.FileName(now))
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

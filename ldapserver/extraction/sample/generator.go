@@ -2,6 +2,7 @@ package sample
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -25,19 +26,20 @@ type generator struct {
 	domains     []*domain
 	people      int
 	lately      []*person
-	without     []string // beginnings of addresses
 }
 
 func newGenerator(seed uint64, without []string) *generator {
 	g := &generator{
-		without: without,
-		rng:     rand.New(rand.NewPCG(seed, 0x6d737361)), //nolint:gosec // samples are no secret
-		women:   names(womensNames), men: names(mensNames), lasts: names(lastNames),
+		rng:   rand.New(rand.NewPCG(seed, 0x6d737361)), //nolint:gosec // samples are no secret
+		women: names(womensNames), men: names(mensNames), lasts: names(lastNames),
 		skills: lines(skills), streets: entries(streets), houses: entries(houses), houseKinds: houseKinds(),
 	}
 	for _, s := range lines(services) {
 		g.services = append(g.services, name{s, slug(s)})
 	}
+	g.lasts = slices.DeleteFunc(g.lasts, func(n name) bool {
+		return slices.ContainsFunc(without, func(w string) bool { return slug(w) == n.ascii })
+	})
 	for i, line := range lines(professions) {
 		f := strings.Split(line, "|")
 		weight, _ := strconv.Atoi(f[2]) // the test of the shares would not pass

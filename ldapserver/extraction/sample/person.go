@@ -2,7 +2,6 @@ package sample
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"balorg/ldapserver/extraction"
@@ -64,12 +63,10 @@ func (g *generator) newPerson(profession int) *person {
 	if g.chance(0.42) {
 		firsts, p.civility = g.men, "M"
 	}
-	for again := true; again; again = g.unwanted(p) {
-		p.first, p.last = skewed(g, firsts), skewed(g, g.lasts)
-		if g.chance(doubleNames) {
-			other := skewed(g, g.lasts)
-			p.last = name{p.last.text + "-" + other.text, p.last.ascii + "-" + other.ascii}
-		}
+	p.first, p.last = skewed(g, firsts), skewed(g, g.lasts)
+	if g.chance(doubleNames) {
+		other := skewed(g, g.lasts)
+		p.last = name{p.last.text + "-" + other.text, p.last.ascii + "-" + other.ascii}
 	}
 	code := g.professions[profession].code
 	switch code {
@@ -96,13 +93,6 @@ func (g *generator) newPerson(profession int) *person {
 	return p
 }
 
-func (p *person) local() string { return p.first.ascii + "." + p.last.ascii }
-
-// unwanted tells whether a person's address would begin as none is to.
-func (g *generator) unwanted(p *person) bool {
-	return slices.ContainsFunc(g.without, func(beginning string) bool { return strings.HasPrefix(p.local(), beginning) })
-}
-
 // fill puts a person into a row.
 func (p *person) fill(g *generator, r *row) {
 	r[extraction.PersonIDType], r[extraction.PersonID], r[extraction.NationalID] = p.idType, p.id, p.idType+p.id
@@ -125,7 +115,7 @@ func (g *generator) per(d *domain) row {
 	var r row
 	p := g.somebody(d.profession)
 	r[extraction.BALType] = "PER"
-	r[extraction.BALAddress] = d.address(p.local())
+	r[extraction.BALAddress] = d.address(p.first.ascii + "." + p.last.ascii)
 	r[extraction.Paperless] = g.yesNo(0.8)
 	p.fill(g, &r)
 	g.workplace(&r, d, p)

@@ -28,7 +28,7 @@ type Options struct {
 	Seed  uint64
 	Date  time.Time // of the ZIP's member
 	Extra []map[extraction.Column]string
-	// Without are beginnings of addresses, as in "lea.petit", that nobody's has: so that who looks for one person is not shown namesakes.
+	// Without are last names that nobody has, in whatever case: so that who looks for one person is not shown namesakes.
 	Without []string
 }
 
