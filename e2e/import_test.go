@@ -36,7 +36,7 @@ func TestKillImport(t *testing.T) {
 	for _, at := range []struct {
 		stage string
 		share int64 // in per cent, of the stage
-	}{{"reading", 0}, {"reading", 60}, {"sorting", 0}, {"writing", 0}, {"writing", 50}, {"writing", 85}} {
+	}{{"reading", 0}, {"reading", 40}, {"sorting", 0}, {"writing", 0}, {"writing", 50}} {
 		if !d.killImport(path, at.stage, at.share) {
 			t.Fatalf("the import did not come to %s, %d %%", at.stage, at.share)
 		}

@@ -45,7 +45,7 @@ func TestOpenLDAPTools(t *testing.T) {
 		code int
 	}{
 		{noemie, []string{"(sn=durand)", "mail"}, "mail: claire.durand@sapins.mssante.fr", "lea.petit", 0},
-		{noemie, []string{"(TypeBAL=ORG)", "description"}, "dn: mail=secretariat@sapins.mssante.fr,ou=local," + directorySuffix, "lea.petit", 0},
+		{noemie, []string{"(&(TypeBAL=ORG)(mail=*sapins*))", "description"}, "dn: mail=secretariat@sapins.mssante.fr,ou=local," + directorySuffix, "lea.petit", 0},
 		{noemie, []string{"(cn=*petit*)", "mail"}, "", "lea.petit", 0},
 		{noemie, []string{"(sn=martin)", "mail"}, "mail: noemie.martin@clinique-des-sapins.fr", "", 0},
 		{claire, []string{"(mail=noemie.martin@*)", "mail"}, "", "noemie", 0},

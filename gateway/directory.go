@@ -138,7 +138,7 @@ func (st *state) importDirectory(ctx context.Context, a admin, args ImportArgs, 
 }
 
 // progressEvery is how often an import tells how far it is.
-const progressEvery = 100 * time.Millisecond
+const progressEvery = 50 * time.Millisecond
 
 func rowFaults(found []extraction.Fault) []RowFault {
 	var all []RowFault

@@ -29,7 +29,7 @@ const (
 	maxArgs       = 1 << 20
 	maxSocketPath = 100 // of the 108 octets a unix socket's name may have
 	headerTimeout = 10 * time.Second
-	flushEvery    = 50 * time.Millisecond // so that progress is seen, and long answers are still written in blocks
+	flushEvery    = 20 * time.Millisecond // so that progress is seen, and long answers are still written in blocks
 )
 
 // ErrNoDaemon is what Dial answers when no daemon runs on the state.
