@@ -124,12 +124,8 @@ func (s *session) logIn(cmd *wire.Command, req auth.Request) error {
 	s.mu.Lock()
 	s.person, s.opened, s.since = result.Person, result.Mailbox, time.Now()
 	s.mu.Unlock()
-	if err := s.trace(s.ctx, audit.Record{Action: audit.Login, Request: cmd.Name, Answer: "OK"}); err != nil {
-		s.mu.Lock()
-		s.person, s.opened = nil, nil
-		s.mu.Unlock()
-		return err
-	}
+	// On disk in a moment, and before anything this person does: every record takes with it those that wait, in one transaction.
+	s.p.opt.Trace.Later(s.stamped(s.mine(audit.Record{Action: audit.Login, Request: cmd.Name, Answer: "OK"})))
 	s.conn.until = time.Time{}
 	s.in.SetLimits(s.p.loggedInLimits())
 	s.failures = 0

@@ -62,7 +62,11 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 		up.selection.Store(nil)
 		return err
 	}
-	if terr := s.trace(s.ctx, withAnswer(sel.record(audit.Open, verb+at.folder, ""), r)); terr != nil {
+	record := withAnswer(sel.record(audit.Open, verb+at.folder, ""), r)
+	if r.ok() && args.QResync == nil {
+		// On disk in a moment, and before anything is read in it (see logIn).
+		s.p.opt.Trace.Later(s.stamped(s.mine(record)))
+	} else if terr := s.trace(s.ctx, record); terr != nil {
 		up.selection.Store(nil)
 		return terr
 	}

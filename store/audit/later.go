@@ -25,7 +25,7 @@ type later struct {
 	closed  bool
 }
 
-// Later adds a record that no answer depends on, such as the end of a session. It is durable with the next one that is appended, or a
+// Later adds a record that no answer depends on, such as the end of a session, or its beginning before anything was done in it. It is durable with the next one that is appended, or a
 // moment later by itself; List, Verify, Export and Close see to it first. Nothing is dropped while the state can be written.
 func (l *Log) Later(r Record) {
 	if r.Time.IsZero() {
