@@ -101,7 +101,7 @@ func writeExtraction(t *testing.T, path string, rows int, extra ...map[extractio
 }
 
 func service(address string) map[extraction.Column]string {
-	return map[extraction.Column]string{extraction.BALType: "ORG", extraction.BALAddress: address, extraction.LegalName: "CHU Exemple"}
+	return map[extraction.Column]string{extraction.BALType: "ORG", extraction.BALAddress: address, extraction.LegalName: "CHU de Brest"}
 }
 
 // redListPaul puts Paul on the red list.

@@ -187,10 +187,9 @@ func (m *imports) take(ctx context.Context, o order, turn *directory.Turn, out *
 // note keeps what a look at the schedule's source came to, and raises or ends the alarm.
 func (m *imports) note(ctx context.Context, turn directory.Turn, failed error) {
 	now := time.Now().UTC().Truncate(time.Second)
-	switch {
-	case failed == nil:
+	if failed == nil {
 		turn.Looked, turn.Failed, turn.Reason = now, time.Time{}, ""
-	default:
+	} else {
 		if turn.Reason == "" {
 			turn.Failed = now
 		}

@@ -213,10 +213,9 @@ func printDirectoryStatus(w io.Writer, s gateway.DirectoryStatus, now time.Time)
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-10s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	switch i := s.National; {
-	case i == nil:
+	if i := s.National; i == nil {
 		line("national", "none was imported")
-	default:
+	} else {
 		line("national", "%s", i.File)
 		line("made", "%s, %s ago", day(i.Date), age(now.Sub(i.Date)))
 		line("imported", "%s, %s ago, from %s", day(i.Imported), age(now.Sub(i.Imported)), cmp.Or(i.Source, "a file"))
