@@ -409,6 +409,17 @@ func TestAbandonAndCancel(t *testing.T) {
 	r.wantEnd(wire.ProtocolError)
 }
 
+// TestAbandonStorm: requests to abandon what was never asked, or is done, cost next to nothing and are answered by nothing.
+func TestAbandonStorm(t *testing.T) {
+	r := loggedIn(start(t, nil))
+	var storm []byte
+	for id := range int32(20_000) {
+		storm = append(storm, message(id+2, wire.AbandonRequest, false, ber.AppendInt(nil, ber.Integer, id)[2:])...)
+	}
+	r.send(storm, extended(30_000, wire.ExtensionWhoAmI, nil))
+	r.want(30_000, wire.ExtendedAnswer, wire.Success)
+}
+
 // TestStartTLS: nobody logs in before TLS; what was sent behind the request in the clear ends the connection.
 func TestStartTLS(t *testing.T) {
 	web := httptest.NewTLSServer(nil)
