@@ -24,6 +24,7 @@ const (
 	maxBound       = 1 << 20          // and after
 	bufferSize     = 4 << 10          // what an idle connection keeps for reading
 	flushAt        = 64 << 10         // answers are written when so many octets have gathered
+	unboundIdle    = time.Minute      // of one that has not logged in
 	messageTimeout = 30 * time.Second // from the first octet of a message to its last
 	writeTimeout   = 30 * time.Second // without progress
 	endTimeout     = time.Second      // to take the notice that the connection ends
@@ -193,7 +194,11 @@ func (c *conn) setReadDeadline(begun bool) {
 		}
 		return
 	}
-	if until := now.Add(c.srv.opt.Limits.Idle); until.Sub(c.until) > min(deadlineSlack, c.srv.opt.Limits.Idle/4) || c.until.After(until) {
+	idle := c.srv.opt.Limits.Idle
+	if c.who.Load() == nil {
+		idle = min(idle, unboundIdle)
+	}
+	if until := now.Add(idle); until.Sub(c.until) > min(deadlineSlack, idle/4) || c.until.After(until) {
 		c.until = until
 		c.nc.SetReadDeadline(until) //nolint:errcheck // the read tells
 	}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
@@ -577,4 +578,36 @@ func clientTLS(web *httptest.Server) *tls.Config {
 	roots := x509.NewCertPool()
 	roots.AddCert(web.Certificate())
 	return &tls.Config{RootCAs: roots, ServerName: "example.com"}
+}
+
+// TestIdle: a connection on which nobody has logged in is closed after a minute, and one on which somebody has after the time configured; one that is used is not.
+func TestIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := fuzzed(t, io.Discard)
+		for _, test := range []struct {
+			login bool
+			after time.Duration
+		}{{false, time.Minute}, {true, 15 * time.Minute}} {
+			client, server := net.Pipe()
+			ended := make(chan time.Time)
+			go func() {
+				s.Serve(t.Context(), server)
+				ended <- time.Now()
+			}()
+			go io.Copy(io.Discard, client)
+			if test.login {
+				client.Write(bind(1, claire, "demo-claire.durand"))
+			}
+			for range 3 {
+				time.Sleep(test.after / 2) //nolint:forbidigo // no time passes outside the bubble
+				client.Write(extended(2, wire.ExtensionWhoAmI, nil))
+			}
+			synctest.Wait()
+			last := time.Now()
+			if got := (<-ended).Sub(last); got < test.after-15*time.Second || got > test.after {
+				t.Errorf("closed after %v, want %v", got, test.after)
+			}
+			client.Close()
+		}
+	})
 }

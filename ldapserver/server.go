@@ -145,6 +145,14 @@ func New(opt Options) (*Server, error) {
 func (s *Server) Serve(ctx context.Context, nc net.Conn) {
 	c := newConn(s, nc)
 	defer c.close()
+	if secured, ok := nc.(*tls.Conn); ok {
+		shaking, cancel := context.WithTimeout(ctx, tlsTimeout)
+		err := secured.HandshakeContext(shaking)
+		cancel()
+		if err != nil {
+			return
+		}
+	}
 	stop := context.AfterFunc(ctx, func() { c.End("the server is stopping") })
 	defer stop()
 	s.metrics.connections.Inc()
