@@ -45,7 +45,7 @@ func Check(ctx context.Context, st Store, checkers ...Checker) ([]string, error)
 func checkTables(ctx context.Context, r Reader, report func(problem string)) error {
 	var from []byte
 	stray := func(to []byte) {
-		for key := range r.Scan(from, to) {
+		for key := range r.Keys(from, to) {
 			report(fmt.Sprintf("store: key %q belongs to no table", key))
 			return
 		}

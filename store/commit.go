@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
-
-	"github.com/dgraph-io/badger/v4"
 )
 
 // errAborted is what the committer notes for a function that panicked or ended its goroutine; nobody reads it.
@@ -17,7 +15,8 @@ var errAborted = errors.New("transaction function did not return")
 // committer gives it its turn: so that a panic unwinds there, and the committer survives it.
 type update struct {
 	reclaim bool
-	claimed atomic.Bool // by the committer, or by the caller that gives up: whoever is first
+	between func(*engine) error // not nil: nothing is written, but this is called while nobody writes
+	claimed atomic.Bool         // by the committer, or by the caller that gives up: whoever is first
 	turn    chan *tx
 	ran     chan error
 	done    chan error
@@ -91,7 +90,7 @@ func (db *DB) alone(e *engine, fn func(Writer) error, reclaim bool) error {
 func (db *DB) commitAlone(e *engine, fn func(Writer) error, reclaim bool) (*tx, error) {
 	defer db.yield() // also when fn panics
 	defer db.release(e)
-	if err := db.space.allows(reclaim); err != nil {
+	if err := db.allows(reclaim); err != nil {
 		return nil, err
 	}
 	b := newBatch(e, newOverlay(), 0)
@@ -176,13 +175,10 @@ func (db *DB) strand() []*update {
 // commitLoop is the committer, the one goroutine that writes for others. It gives every update that waits its turn, one after another,
 // and makes the writes of all durable with one sync.
 func (db *DB) commitLoop() {
-	defer db.wg.Done()
 	for {
 		select {
 		case <-db.ctx.Done():
-			for _, u := range db.strand() {
-				u.end(errClosed)
-			}
+			endAll(db.strand(), errClosed)
 			return
 		case <-db.wake:
 			if waiting := db.take(); len(waiting) > 0 {
@@ -198,6 +194,29 @@ func (u *update) end(err error) {
 	if u.claimed.CompareAndSwap(false, true) {
 		u.done <- err
 	}
+}
+
+func endAll(all []*update, err error) {
+	for _, u := range all {
+		u.end(err)
+	}
+}
+
+// between calls fn while nobody writes. What it errs of is as bad as a write that failed.
+func (db *DB) between(ctx context.Context, fn func(*engine) error) error {
+	u := &update{between: fn, done: make(chan error, 1)}
+	if err := db.enqueue(u); err != nil {
+		return err
+	}
+	select {
+	case err := <-u.done:
+		return err
+	case <-ctx.Done():
+	}
+	if u.claimed.CompareAndSwap(false, true) {
+		return ctx.Err()
+	}
+	return <-u.done
 }
 
 // batch is a set of transactions that share one commit.
@@ -216,9 +235,7 @@ func newBatch(e *engine, over *overlay, number int) *batch {
 func (db *DB) commitAll(waiting []*update) {
 	e, err := db.acquire()
 	if err != nil {
-		for _, u := range waiting {
-			u.end(err)
-		}
+		endAll(waiting, err)
 		return
 	}
 	defer db.release(e)
@@ -227,7 +244,19 @@ func (db *DB) commitAll(waiting []*update) {
 		if !u.claimed.CompareAndSwap(false, true) {
 			continue
 		}
-		if err := db.space.allows(u.reclaim); err != nil {
+		if u.between != nil {
+			if err = db.commit(e, b); err == nil {
+				err = db.attempt(e, u.between)
+			}
+			u.done <- err
+			if err != nil {
+				endAll(waiting[i+1:], err)
+				return
+			}
+			b = newBatch(e, newOverlay(), b.number)
+			continue
+		}
+		if err := db.allows(u.reclaim); err != nil {
 			u.done <- err
 			continue
 		}
@@ -240,9 +269,7 @@ func (db *DB) commitAll(waiting []*update) {
 			t.move(next)
 			if err := db.commit(e, b); err != nil {
 				u.done <- err
-				for _, rest := range waiting[i+1:] {
-					rest.end(err)
-				}
+				endAll(waiting[i+1:], err)
 				return
 			}
 			b = newBatch(e, next, b.number)
@@ -276,17 +303,24 @@ func (db *DB) commit(e *engine, b *batch) error {
 		b.answer(nil)
 		return nil
 	}
-	err := db.persist(e, b.over)
-	if err != nil {
-		db.log.LogAttrs(db.ctx, slog.LevelError, "state cannot be written", slog.Any("error", err))
-		db.retire(e)
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-	} else {
+	err := db.attempt(e, func(e *engine) error { return db.persist(e, b.over) })
+	if err == nil {
 		db.space.wrote(b.over.cost)
 		db.watches.notify(b.over)
 	}
 	b.answer(err)
 	return err
+}
+
+// attempt calls fn, which writes to the engine. An error is the engine's end.
+func (db *DB) attempt(e *engine, fn func(*engine) error) error {
+	err := fn(e)
+	if err == nil {
+		return nil
+	}
+	db.log.LogAttrs(db.ctx, slog.LevelError, "state cannot be written", slog.Any("error", err))
+	db.retire(e)
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
 func (b *batch) answer(err error) {
@@ -307,20 +341,13 @@ func (db *DB) write(e *engine, o *overlay) error {
 	}
 	all := e.pending.with(o)
 	e.pend(all)
-	if keys, cost := all.size(); cost < pendingCost && keys < pendingKeys {
-		return nil
+	if keys, cost := all.size(); cost >= pendingCost || keys >= pendingKeys {
+		if err := e.apply(); err != nil {
+			return err
+		}
 	}
-	return e.apply()
-}
-
-func putTxn(txn *badger.Txn, c change) (err error) {
-	if c.deleted {
-		err = txn.Delete(c.key)
-	} else {
-		err = txn.Set(c.key, c.value)
-	}
-	if err != nil {
-		return fmt.Errorf("gather a batch: %w", err)
+	if e.large != nil && e.large.due(false) {
+		db.askSweep()
 	}
 	return nil
 }
@@ -333,7 +360,7 @@ func (db *DB) checkpoint(e *engine) error {
 	if err := e.apply(); err != nil {
 		return err
 	}
-	if err := syncLogs(e.dir); err != nil {
+	if err := e.settle(); err != nil {
 		return fmt.Errorf("make the state's files durable: %w", err)
 	}
 	if err := e.journal.restart(); err != nil {

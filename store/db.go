@@ -25,8 +25,7 @@ var (
 // ErrLocked is answered by Open when another process has the state open.
 var ErrLocked = errors.New("the state is in use by another process")
 
-// Sizes of the engine, as measured. Badger takes transactions of up to 15 % of a mem table and 1/100 of that in keys: MaxTx,
-// with EntryCost, stays below both.
+// Sizes of the engine, as measured. Badger takes no value above 15 % of a mem table.
 const (
 	memTableSize   = 32 << 20
 	valueLogSize   = 64 << 20 // preallocated twofold, sparse; holds nothing, since every value is below the threshold
@@ -66,8 +65,10 @@ type DB struct {
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // committer and reopener
+	wg     sync.WaitGroup // committer, reopener and sweeper
 	wake   chan struct{}
+	// sweeping has a token when the segments are to be swept.
+	sweeping chan struct{}
 
 	mu      sync.Mutex
 	queue   []*update
@@ -79,6 +80,7 @@ type DB struct {
 	journalLimit int64                         // a longer journal makes a checkpoint; of who writes
 	persist      func(*engine, *overlay) error // write; replaced by tests that need a disk that fails
 	reopened     chan struct{}                 // gets a token after each reopening
+	swept        chan struct{}                 // and after each sweep
 }
 
 // Open opens the state, making it when there is none. ErrLocked when another process has it open.
@@ -98,9 +100,11 @@ func Open(opt Options) (*DB, error) {
 		space:        &space{minFree: opt.MinFree},
 		watches:      newWatches(),
 		wake:         make(chan struct{}, 1),
+		sweeping:     make(chan struct{}, 1),
 		closeTimeout: closeTimeout,
 		journalLimit: journalLimit,
 		reopened:     make(chan struct{}, 1),
+		swept:        make(chan struct{}, 1),
 	}
 	db.persist = db.write
 	if !opt.InMemory {
@@ -119,8 +123,11 @@ func Open(opt Options) (*DB, error) {
 	}
 	db.engine = e
 	db.ctx, db.cancel = context.WithCancel(context.Background())
-	db.wg.Add(1)
-	go db.commitLoop()
+	db.wg.Go(db.commitLoop)
+	if !opt.InMemory {
+		db.wg.Go(db.sweepLoop)
+		db.askSweep()
+	}
 	return db, nil
 }
 
@@ -163,7 +170,7 @@ func (db *DB) open() (*engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the state in %s: %w", db.opt.Dir, err)
 	}
-	e := &engine{badger: b, dir: db.opt.Dir, idle: make(chan struct{})}
+	e := &engine{badger: b, dir: db.opt.Dir, idle: make(chan struct{}), readers: newReaders()}
 	if !db.opt.InMemory {
 		if err := db.recover(e); err != nil {
 			return nil, errors.Join(fmt.Errorf("open the state in %s: %w", db.opt.Dir, err), b.Close())
@@ -231,7 +238,7 @@ func (db *DB) View(ctx context.Context, fn func(Reader) error) error {
 	}
 	defer db.release(e)
 	v := e.view()
-	defer v.txn.Discard()
+	defer v.end()
 	if err := fn(v); err != nil {
 		return err
 	}
@@ -256,7 +263,24 @@ func (db *DB) Watch(prefix []byte) (changed <-chan struct{}, stop func()) {
 
 // Room answers ErrFull when n more octets on the state's disk would take it below the guard, and sets them aside when they do
 // not: for those who write files beside the engine's, before they write.
-func (db *DB) Room(n int64) error { return db.space.reserve(db.opt.MinFree, n) }
+func (db *DB) Room(n int64) error { return db.full(db.space.reserve(db.opt.MinFree, n)) }
+
+// allows answers ErrFull when nothing may be written; to who frees space, when even that may not.
+func (db *DB) allows(reclaim bool) error { return db.full(db.space.allows(reclaim)) }
+
+// full has room given back, where there is some, when err says that there is none.
+func (db *DB) full(err error) error {
+	if !errors.Is(err, ErrFull) {
+		return err
+	}
+	if e, aerr := db.acquire(); aerr == nil {
+		if e.large != nil && e.large.due(true) {
+			db.askSweep()
+		}
+		db.release(e)
+	}
+	return err
+}
 
 // Ready answers nil when the state can be read and written, ErrUnavailable or ErrFull otherwise.
 func (db *DB) Ready() error {
@@ -265,10 +289,10 @@ func (db *DB) Ready() error {
 		return err
 	}
 	db.release(e)
-	return db.space.allows(false)
+	return db.allows(false)
 }
 
-// Size is about how many octets the engine's files take, as of the last minute.
+// Size is about how many octets the engine's files take, those of its tables as of the last minute.
 func (db *DB) Size() int64 {
 	e, err := db.acquire()
 	if err != nil {
@@ -276,7 +300,7 @@ func (db *DB) Size() int64 {
 	}
 	defer db.release(e)
 	tables, log := e.badger.Size()
-	return tables + log
+	return tables + log + e.large.size()
 }
 
 // usable tells why the engine cannot be used. The caller holds db.mu.

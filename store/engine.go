@@ -1,18 +1,22 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 )
 
 // Bounds of what is held back from Badger: a transaction there costs as much as a sync, however small it is.
 const (
-	pendingCost = 256 << 10 // with MaxTx it is less than Badger takes in one transaction
-	pendingKeys = 256       // reads look at them first
+	pendingCost = 256 << 10
+	pendingKeys = 256 // reads look at them first
 )
 
 // engine is one opened Badger with its journal and those who use it.
@@ -20,6 +24,7 @@ type engine struct {
 	badger  *badger.DB
 	dir     string
 	journal *journal      // nil: kept in memory. Of who writes alone
+	large   *segments     // nil: as the journal
 	below   *badger.Txn   // nil, or a view of what Badger holds; of who writes alone
 	users   int           // guarded by DB.mu
 	idle    chan struct{} // closed when the engine is retired and the last user has gone
@@ -30,13 +35,43 @@ type engine struct {
 	// it, under mu. A view takes it and its transaction under mu, so that Badger holds nothing then that pending does not cover.
 	mu      sync.RWMutex
 	pending layers
+	readers *readers // of the views that begin now
+}
+
+// readers counts views that began in one stretch of time, so that what none of them may read any more can be told.
+type readers struct {
+	n    atomic.Int64 // views, and 1 while the stretch lasts
+	gone chan struct{}
+}
+
+func newReaders() *readers {
+	r := &readers{gone: make(chan struct{})}
+	r.n.Store(1)
+	return r
+}
+
+func (r *readers) leave() {
+	if r.n.Add(-1) == 0 {
+		close(r.gone)
+	}
 }
 
 // view is what has been written so far.
 func (e *engine) view() *view {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return &view{txn: e.badger.NewTransaction(false), pending: e.pending}
+	e.readers.n.Add(1)
+	return &view{txn: e.badger.NewTransaction(false), pending: e.pending, large: e.large, among: e.readers}
+}
+
+// outlast answers a channel that is closed once every view that has begun by now has ended.
+func (e *engine) outlast() <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	former := e.readers
+	e.readers = newReaders()
+	former.leave()
+	return former.gone
 }
 
 // latest is view for who writes alone.
@@ -44,7 +79,7 @@ func (e *engine) latest() *view {
 	if e.below == nil {
 		e.below = e.badger.NewTransaction(false)
 	}
-	return &view{txn: e.below, pending: e.pending}
+	return &view{txn: e.below, pending: e.pending, large: e.large}
 }
 
 func (e *engine) pend(l layers) {
@@ -58,17 +93,17 @@ func (e *engine) apply() error {
 	if e.pending == nil {
 		return nil
 	}
-	txn := e.badger.NewTransaction(true)
-	defer txn.Discard()
-	for _, o := range e.pending {
-		for key, entry := range o.entries {
-			if err := putTxn(txn, change{[]byte(key), entry.value, entry.deleted}); err != nil {
-				return err
+	err := e.give(func(yield func(change) bool) {
+		for _, o := range e.pending {
+			for key, entry := range o.entries {
+				if !yield(change{[]byte(key), entry.value, entry.deleted}) {
+					return
+				}
 			}
 		}
-	}
-	if err := txn.Commit(); err != nil {
-		return fmt.Errorf("commit a batch: %w", err)
+	})
+	if err != nil {
+		return err
 	}
 	if e.below != nil {
 		e.below.Discard()
@@ -78,31 +113,99 @@ func (e *engine) apply() error {
 	return nil
 }
 
+// give writes changes to Badger, in as many transactions as it needs for them: readers see them in what is pending until all are there, and
+// after a crash the journal has all of them.
+func (e *engine) give(changes iter.Seq[change]) error {
+	txn := e.badger.NewTransaction(true)
+	defer func() { txn.Discard() }()
+	for c := range changes {
+		entry, err := e.entry(txn, c)
+		if err == nil {
+			err = giveOne(txn, entry, c.deleted)
+		}
+		if errors.Is(err, badger.ErrTxnTooBig) {
+			if err = txn.Commit(); err == nil {
+				txn = e.badger.NewTransaction(true)
+				err = giveOne(txn, entry, c.deleted)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("gather a batch: %w", err)
+		}
+	}
+	if err := txn.Commit(); err != nil {
+		return fmt.Errorf("commit a batch: %w", err)
+	}
+	return nil
+}
+
+func giveOne(txn *badger.Txn, entry *badger.Entry, deleted bool) error {
+	if deleted {
+		return txn.Delete(entry.Key)
+	}
+	return txn.SetEntry(entry)
+}
+
+// entry answers what Badger is to hold of a change, whose value goes to its segment. What a deletion leaves behind in one is counted.
+func (e *engine) entry(txn *badger.Txn, c change) (*badger.Entry, error) {
+	entry := badger.NewEntry(c.key, c.value)
+	if e.large == nil || !bytes.HasPrefix(c.key, []byte(PrefixLarge)) {
+		return entry, nil
+	}
+	if c.deleted {
+		return entry, e.free(txn, c.key)
+	}
+	if len(c.value) < apartFrom {
+		return entry, nil
+	}
+	at, err := e.large.append(c.value)
+	entry.Value, entry.UserMeta = at.encode(), metaApart
+	return entry, err
+}
+
+func (e *engine) free(txn *badger.Txn, key []byte) error {
+	item, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	at, apart, err := placeOf(item)
+	if apart {
+		e.large.freed.Add(int64(at.length))
+	}
+	return err
+}
+
+// settle makes durable what Badger has been given so far.
+func (e *engine) settle() error {
+	if err := e.large.settle(); err != nil {
+		return err
+	}
+	return syncLogs(e.dir)
+}
+
 // recover opens the engine's journal and applies what is in it: what a power cut, or the end of the process, kept the engine from making
 // durable.
 func (db *DB) recover(e *engine) error {
+	var err error
+	if e.large, err = openSegments(e.dir); err != nil {
+		return err
+	}
 	j, err := openJournal(e.dir)
 	if err != nil {
 		return err
 	}
-	records, err := j.replay(func(changes []change) error {
-		txn := e.badger.NewTransaction(true)
-		defer txn.Discard()
-		for _, c := range changes {
-			if err := putTxn(txn, c); err != nil {
-				return err
-			}
-		}
-		return txn.Commit()
-	})
+	records, err := j.replay(func(changes []change) error { return e.give(slices.Values(changes)) })
 	if err == nil {
-		err = syncLogs(e.dir)
+		err = e.settle()
 	}
 	if err == nil {
 		err = j.clear()
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("apply the journal: %w", err), j.file.Close())
+		return errors.Join(fmt.Errorf("apply the journal: %w", err), e.large.close(), j.file.Close())
 	}
 	if records > 0 {
 		db.log.Debug("journal applied", slog.Int("records", records))
@@ -125,9 +228,9 @@ func (e *engine) close() error {
 		return err
 	}
 	if err == nil && !e.broken {
-		if err = syncLogs(e.dir); err == nil {
+		if err = e.settle(); err == nil {
 			err = e.journal.clear()
 		}
 	}
-	return errors.Join(err, e.journal.file.Close())
+	return errors.Join(err, e.large.close(), e.journal.file.Close())
 }

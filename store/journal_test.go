@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,7 +45,10 @@ func isEngine(name string) bool  { return name != journalName && name != "LOCK" 
 func powerCut(t *testing.T, engine, dir string) string {
 	t.Helper()
 	cut := t.TempDir()
-	copyState(t, engine, cut, isEngine)
+	copyState(t, engine, cut, func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return isEngine(name) && (err == nil || filepath.Ext(name) != segmentSuffix) // one that was removed is gone for good
+	})
 	copyState(t, dir, cut, isJournal)
 	return cut
 }
@@ -73,9 +77,11 @@ func TestPowerCutAtAnyTime(t *testing.T) {
 	dir, durable := t.TempDir(), t.TempDir()
 	db := openTest(t, Options{Dir: dir})
 	db.journalLimit = 16 << 10
+	<-db.swept // no other than those below
+	db.engine.large.limit = 16 << 10
 	copyState(t, dir, durable, isEngine)
 	want := make(map[string]string)
-	checkpoints, cuts := 0, 0
+	checkpoints, cuts, swept := 0, 0, 0
 	db.persist = func(e *engine, o *overlay) error {
 		before := e.journal.end
 		if err := db.checkpoint(e); err != nil {
@@ -91,6 +97,9 @@ func TestPowerCutAtAnyTime(t *testing.T) {
 		err := db.Update(t.Context(), func(tx Writer) error {
 			for range 1 + random.IntN(4) {
 				key := fmt.Sprint(random.IntN(50))
+				if random.IntN(2) == 0 {
+					key = PrefixLarge + key
+				}
 				if random.IntN(4) == 0 {
 					delete(want, key)
 					if err := tx.Delete([]byte(key)); err != nil {
@@ -98,7 +107,7 @@ func TestPowerCutAtAnyTime(t *testing.T) {
 					}
 					continue
 				}
-				want[key] = strings.Repeat(key, random.IntN(500))
+				want[key] = strings.Repeat(key, random.IntN(700))
 				if err := tx.Set([]byte(key), []byte(want[key])); err != nil {
 					return err
 				}
@@ -107,6 +116,17 @@ func TestPowerCutAtAnyTime(t *testing.T) {
 		})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if random.IntN(20) == 0 {
+			before := segmentNames(t, dir)
+			if err := db.sweep(t.Context(), db.engine); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range before {
+				if !slices.Contains(segmentNames(t, dir), name) {
+					swept++
+				}
+			}
 		}
 		if random.IntN(20) > 0 {
 			continue
@@ -123,8 +143,8 @@ func TestPowerCutAtAnyTime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if checkpoints < 5 || cuts < 5 {
-		t.Errorf("%d checkpoints and %d cuts", checkpoints, cuts)
+	if checkpoints < 5 || cuts < 5 || swept < 5 {
+		t.Errorf("%d checkpoints, %d cuts and %d segments swept", checkpoints, cuts, swept)
 	}
 }
 

@@ -17,6 +17,10 @@ const (
 	PrefixTransfer     = "t/"
 )
 
+// PrefixLarge is the part of the key space whose values may be large: an engine keeps them where size costs less than beside their keys. A
+// value there is written once, and not changed.
+const PrefixLarge = PrefixBody + "v/"
+
 // Table is one table of the key space.
 type Table struct {
 	Prefix string

@@ -166,6 +166,19 @@ func (t *tx) Get(key []byte) ([]byte, error) {
 	return t.view.Get(key)
 }
 
+// Open implements Reader.
+func (t *tx) Open(key []byte) (*Value, error) {
+	if value, known, err := t.over.get(key); known {
+		return newValue(value), err
+	}
+	return t.view.Open(key)
+}
+
+// Keys implements Reader.
+func (t *tx) Keys(from, to []byte) iter.Seq[[]byte] {
+	return keys(t.over.over(t.view, t.span(from, to, false), from, to, false))
+}
+
 func (t *tx) Set(key, value []byte) error {
 	if err := checkWrite(key, value); err != nil {
 		return t.refuse(err)

@@ -61,6 +61,9 @@ func (db *DB) install() error {
 	db.mu.Lock()
 	db.engine = e // Close waits for this goroutine first, so it finds and closes it
 	db.mu.Unlock()
+	if e.large != nil {
+		db.askSweep()
+	}
 	select {
 	case db.reopened <- struct{}{}:
 	default:

@@ -13,24 +13,73 @@ import (
 type view struct {
 	txn     *badger.Txn
 	pending layers
+	large   *segments
+	among   *readers // nil: of who writes alone
 	err     error
 }
 
+// end ends a view that others than who writes alone have.
+func (v *view) end() {
+	v.txn.Discard()
+	v.among.leave()
+}
+
 func (v *view) Get(key []byte) ([]byte, error) {
-	if value, known, err := v.pending.get(key); known {
+	item, value, err := v.find(key)
+	if item == nil || err != nil {
 		return value, err
-	}
-	item, err := v.txn.Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) || errors.Is(err, badger.ErrEmptyKey) {
-		return nil, ErrNotFound
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read a key: %w", err)
 	}
 	// The item is of this call alone and, as no value is in the value log, what it holds is a copy already: another one costs as much
 	// as sending it.
-	var value []byte
-	err = item.Value(func(b []byte) error { value = b; return nil })
+	return v.value(item)
+}
+
+// Open implements Reader.
+func (v *view) Open(key []byte) (*Value, error) {
+	item, value, err := v.find(key)
+	if err != nil {
+		return nil, err
+	}
+	if item != nil {
+		at, apart, err := placeOf(item)
+		if err != nil {
+			return nil, fmt.Errorf("open a value: %w", err)
+		}
+		if apart {
+			return v.large.open(at)
+		}
+		if value, err = v.value(item); err != nil {
+			return nil, err
+		}
+	}
+	return newValue(value), nil
+}
+
+// find answers the item of a key, or where Badger does not have it yet its value.
+func (v *view) find(key []byte) (item *badger.Item, value []byte, err error) {
+	if value, known, err := v.pending.get(key); known {
+		return nil, value, err
+	}
+	item, err = v.txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) || errors.Is(err, badger.ErrEmptyKey) {
+		return nil, nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read a key: %w", err)
+	}
+	return item, nil, nil
+}
+
+// value answers the value of an item. It is of the item.
+func (v *view) value(item *badger.Item) (value []byte, err error) {
+	at, apart, err := placeOf(item)
+	if apart && err == nil {
+		return v.large.read(at)
+	}
+	if err == nil {
+		// Not within the function: a panic or break in the body of a scan's loop would have to pass through Badger.
+		err = item.Value(func(b []byte) error { value = b; return nil })
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read a value: %w", err)
 	}
@@ -45,15 +94,32 @@ func (v *view) fail(err error) {
 	}
 }
 
-func (v *view) Scan(from, to []byte) iter.Seq2[[]byte, []byte] {
-	return v.pending.over(v, v.scan(from, to), from, to, false)
+// Keys implements Reader.
+func (v *view) Keys(from, to []byte) iter.Seq[[]byte] { return keys(v.span(from, to, false)) }
+
+func keys(pairs iter.Seq2[[]byte, []byte]) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for key := range pairs {
+			if !yield(key) {
+				return
+			}
+		}
+	}
+}
+
+// Scan implements Reader.
+func (v *view) Scan(from, to []byte) iter.Seq2[[]byte, []byte] { return v.span(from, to, true) }
+
+// span is Scan, with values where they are wanted.
+func (v *view) span(from, to []byte, values bool) iter.Seq2[[]byte, []byte] {
+	return v.pending.over(v, v.scan(from, to, values), from, to, false)
 }
 
 func (v *view) ScanBack(from, to []byte) iter.Seq2[[]byte, []byte] {
 	return v.pending.over(v, v.scanBack(from, to), from, to, true)
 }
 
-func (v *view) scan(from, to []byte) iter.Seq2[[]byte, []byte] {
+func (v *view) scan(from, to []byte, values bool) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		it := v.txn.NewIterator(iteratorOptions(from, to, false))
 		defer it.Close()
@@ -61,6 +127,12 @@ func (v *view) scan(from, to []byte) iter.Seq2[[]byte, []byte] {
 			key := it.Item().Key()
 			if to != nil && bytes.Compare(key, to) >= 0 {
 				return
+			}
+			if !values {
+				if !yield(key, nil) {
+					return
+				}
+				continue
 			}
 			if !v.yield(it.Item(), yield) {
 				return
@@ -92,9 +164,8 @@ func (v *view) scanBack(from, to []byte) iter.Seq2[[]byte, []byte] {
 }
 
 func (v *view) yield(item *badger.Item, yield func(key, value []byte) bool) (more bool) {
-	// Not item.Value(fn): a panic or break in the loop's body would have to pass through Badger.
-	var value []byte
-	if err := item.Value(func(b []byte) error { value = b; return nil }); err != nil {
+	value, err := v.value(item)
+	if err != nil {
 		v.fail(err)
 		return false
 	}

@@ -9,14 +9,15 @@ import (
 )
 
 const (
-	// defaultMinFree leaves room for what Badger maps into memory and a full disk would make fault: two logs of a mem table
-	// each (2 × 32 MiB), their tables at level zero, the journal, and a compaction that writes anew before it deletes.
+	// defaultMinFree leaves room for what Badger maps into memory and a full disk would make fault: logs of mem tables, their tables at level
+	// zero, and a compaction that writes anew before it deletes; and for the journal, whose values a start after a crash writes once more, and for
+	// what a sweep moves.
 	defaultMinFree = 256 << 20
 	// reclaimShare of the guard is kept even from transactions that free space: their tombstones go through the same logs.
 	reclaimShare = 4
 	// spaceAge is how old a reading of the free space may be.
 	spaceAge = time.Second
-	// writeAmplification is what an octet written counts until the next reading: journal, log, level zero, one compaction.
+	// writeAmplification is what an octet written counts until the next reading: journal, log, level zero, one compaction. Large values take less.
 	writeAmplification = 4
 )
 

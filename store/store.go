@@ -38,6 +38,11 @@ const (
 type Reader interface {
 	// Get answers a copy of the value under key, or ErrNotFound.
 	Get(key []byte) ([]byte, error)
+	// Open answers the value under key, or ErrNotFound, for those that are not to be in memory as a whole. It stays readable until it is
+	// closed, whatever becomes of the view and of the key.
+	Open(key []byte) (*Value, error)
+	// Keys is Scan without values, which are not read.
+	Keys(from, to []byte) iter.Seq[[]byte]
 	// Scan yields the pairs with from <= key < to in order of key (to nil: no upper bound). The slices yielded are
 	// valid until the next step and are not to be changed. Stop with break. An error ends the sequence early and is
 	// answered by Err; View and Update also answer it when their function answers nil.

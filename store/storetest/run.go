@@ -1,7 +1,10 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -84,17 +87,39 @@ func get(t *testing.T, r store.Reader, key, want string) {
 	case want != "" && (err != nil || string(got) != want):
 		t.Errorf("get %q: %q, %v; want %q", key, got, err, want)
 	}
+	v, oerr := r.Open([]byte(key))
+	if errors.Is(oerr, store.ErrNotFound) != errors.Is(err, store.ErrNotFound) {
+		t.Errorf("open %q: %v", key, oerr)
+	}
+	if oerr != nil {
+		return
+	}
+	read, err := io.ReadAll(v)
+	if err != nil || !bytes.Equal(read, got) || v.Size() != int64(len(got)) || v.Close() != nil {
+		t.Errorf("open %q: %q of %d octets, %v; want %q", key, read, v.Size(), err, got)
+	}
 }
 
-// dump answers what a scan yields as "key=value key=value".
+// dump answers what a scan yields as "key=value key=value". Keys must yield the same ones.
 func dump(r store.Reader, from, to []byte, back bool) string {
 	scan := r.Scan
 	if back {
 		scan = r.ScanBack
 	}
 	var all []string
+	var scanned, listed []string
 	for k, v := range scan(from, to) {
 		all = append(all, string(k)+"="+string(v))
+		scanned = append(scanned, string(k))
+	}
+	for k := range r.Keys(from, to) {
+		listed = append(listed, string(k))
+	}
+	if back {
+		slices.Reverse(listed)
+	}
+	if !slices.Equal(scanned, listed) {
+		return fmt.Sprintf("keys %q", listed)
 	}
 	return strings.Join(all, " ")
 }
