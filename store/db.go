@@ -25,11 +25,13 @@ var (
 // ErrLocked is answered by Open when another process has the state open.
 var ErrLocked = errors.New("the state is in use by another process")
 
-// Sizes of the engine, as measured. Badger takes no value above 15 % of a mem table.
+// Sizes of the engine, as measured. Whoever makes a table, of which a compaction has ten at a time, holds buffers of a mem table's or a table's
+// size, and Badger keeps eight of those: they decide how much memory it takes. Badger takes no value above 15 % of a mem table.
 const (
-	memTableSize   = 32 << 20
-	valueLogSize   = 64 << 20 // preallocated twofold, sparse; holds nothing, since every value is below the threshold
-	valueThreshold = 1 << 20
+	memTableSize   = 4 << 20
+	tableSize      = 256 << 10 // of the uppermost level; the next have twice as much
+	valueLogSize   = 64 << 20  // preallocated twofold, sparse; holds nothing, since every value is below the threshold
+	valueThreshold = 512 << 10
 	blockCacheSize = 16 << 20
 )
 
@@ -153,11 +155,12 @@ func (db *DB) open() (*engine, error) {
 	opt.SyncWrites = false // the journal is
 	opt.MemTableSize = memTableSize
 	opt.NumMemtables = 2
-	opt.NumLevelZeroTables = 2
-	opt.NumLevelZeroTablesStall = 4
+	opt.BaseTableSize = tableSize
+	opt.NumLevelZeroTables = 4
+	opt.NumLevelZeroTablesStall = 8
 	opt.NumCompactors = 2
 	opt.BlockCacheSize = blockCacheSize
-	opt.Compression = options.None
+	opt.Compression = options.Snappy // what is not written, and not mapped, is worth more than the time this takes
 	opt.ValueLogFileSize = valueLogSize
 	opt.ValueThreshold = valueThreshold
 	opt.MetricsEnabled = false

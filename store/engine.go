@@ -15,7 +15,7 @@ import (
 
 // Bounds of what is held back from Badger: a transaction there costs as much as a sync, however small it is.
 const (
-	pendingCost = 256 << 10
+	pendingCost = 512 << 10
 	pendingKeys = 256 // reads look at them first
 )
 

@@ -45,10 +45,10 @@ type journal struct {
 const (
 	journalName   = "journal"
 	journalHeader = 4 + 4 + 8 + 8
-	journalLimit  = 16 << 20 // a checkpoint follows: what a start may have to apply again
-	journalGrowth = 1 << 20  // the file grows by zeros, so that most syncs have nothing to say about its size and blocks
-	journalPiece  = 64 << 10 // of the zeros: a large one would be garbage for long
-	journalKeep   = 64 << 10 // a larger buffer is not kept
+	journalLimit  = 16 << 20  // a checkpoint follows: what a start may have to apply again
+	journalGrowth = 1 << 20   // the file grows by zeros, so that most syncs have nothing to say about its size and blocks
+	journalPiece  = 64 << 10  // of the zeros: a large one would be garbage for long
+	journalKeep   = 512 << 10 // a larger buffer is not kept
 )
 
 // errJournal is what replay answers of a record that is whole and makes no sense.
