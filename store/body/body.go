@@ -1,7 +1,7 @@
 // Package body keeps message bodies, each once: mailboxes, and whatever else holds a message, refer to a body by its id, and
 // the last reference that goes takes the body with it.
 //
-// A body of up to InlineLimit octets is a value of the store. A larger one is a file, written and synced under its final
+// A body of up to InlineLimit octets is a value of the store, but for those that come when very many do at a time. A larger one is a file, written and synced under its final
 // name before the transaction that refers to it, so that a row never names a file that is not there; files no row
 // names (a crash came between) are removed by Sweep.
 //
@@ -9,7 +9,7 @@
 //
 //	b/n            the next id, 8 octets
 //	b/r/<id 8>     row: references 4, size 8, CRC-32C 4, then the file's name, empty when inline
-//	b/v/<id 8>     the octets of an inline body
+//	b/v/<id 8>     the octets of an inline body (store.PrefixLarge)
 //
 // Files: <dir>/<first two digits>/<32 hexadecimal digits>, and <dir>/tmp/<the same> while they are written.
 package body
@@ -29,10 +29,18 @@ import (
 // ID names a body. Ids grow, so that bodies near in time are near on disk.
 type ID uint64
 
-// InlineLimit is the size, in octets, up to which a body is kept as a value of the store. Measured with ten writers: at 100 KB a file costs a
-// third of a value, which goes through journal, log, level zero and compaction; at 50 KB two thirds, at 20 KB as much
-// (BenchmarkPut).
-const InlineLimit = 32 << 10
+// InlineLimit is the size, in octets, up to which a body is kept as a value of the store, which is written twice, to its journal and to a segment, and
+// synced once. A file costs a sync more, and the file system's work for its name: with ten writers it is as fast at 100 KB, and half as fast at
+// 50 KB (BenchmarkPut); with one, submission as a whole is a fifth faster without it.
+const InlineLimit = 128 << 10
+
+// A body is gathered in memory until it is known whether it is inline. One above smallLimit needs one of the buffers for that, of which there are
+// so many: where all of them are taken it becomes a file as larger ones do.
+const (
+	smallLimit = 16 << 10
+	maxLent    = 128 // 16 MiB
+	maxSpare   = 16
+)
 
 // Options of Bodies. The zero value works.
 type Options struct {
@@ -49,6 +57,8 @@ type Bodies struct {
 
 	mu      sync.Mutex
 	pending map[string]struct{} // names of files no row may name yet: Sweep leaves them alone
+	lent    int                 // buffers in use
+	spare   [][]byte            // buffers that were
 	checks  int                 // Checkers at work
 	moved   map[string]struct{} // names of files that came or went while some Checker was at work
 }
@@ -118,9 +128,11 @@ func Kept(r store.Reader, id ID) (bool, error) {
 	return err == nil, err
 }
 
-func rowKey(id ID) []byte   { return key("r/", id) }
-func valueKey(id ID) []byte { return key("v/", id) }
-func nextKey() []byte       { return []byte(store.PrefixBody + "n") }
+func rowKey(id ID) []byte { return key("r/", id) }
+func valueKey(id ID) []byte {
+	return binary.BigEndian.AppendUint64([]byte(store.PrefixLarge), uint64(id))
+}
+func nextKey() []byte { return []byte(store.PrefixBody + "n") }
 
 func readRow(r store.Reader, id ID) (row, error) {
 	b, err := r.Get(rowKey(id))
@@ -188,12 +200,12 @@ func (b *Bodies) Unref(tx store.Writer, id ID) (gone bool, err error) {
 // references.
 func (b *Bodies) Open(ctx context.Context, id ID) (*Reader, error) {
 	var r row
-	var value []byte
+	var value *store.Value
 	err := b.st.View(ctx, func(view store.Reader) (err error) {
 		if r, err = readRow(view, id); err != nil || r.file != "" {
 			return err
 		}
-		value, err = view.Get(valueKey(id))
+		value, err = view.Open(valueKey(id))
 		if errors.Is(err, store.ErrNotFound) { // damage, which must not look like a body that was let go
 			return fmt.Errorf("body %d has a row and no value", id)
 		}
@@ -203,7 +215,7 @@ func (b *Bodies) Open(ctx context.Context, id ID) (*Reader, error) {
 		return nil, err
 	}
 	if r.file == "" {
-		return newInlineReader(value), nil
+		return value, nil
 	}
 	f, err := os.Open(b.path(r.file))
 	if errors.Is(err, os.ErrNotExist) && b.gone(ctx, id) {
@@ -212,7 +224,7 @@ func (b *Bodies) Open(ctx context.Context, id ID) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open body %d: %w", id, err)
 	}
-	return newFileReader(f, r.size), nil
+	return store.NewFileValue(f, 0, r.size), nil
 }
 
 // gone tells whether the body lost its last reference since its row was read.

@@ -139,6 +139,89 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// TestMemoryIsBounded: when very many bodies come at a time, those that are not small become files.
+func TestMemoryIsBounded(t *testing.T) {
+	st, b, dir := newBodies(t)
+	const many = 200
+	content := octets(20 << 10)
+	var all []*body.Pending
+	for range many {
+		all = append(all, write(t, b, content))
+	}
+	taken := len(files(t, dir))
+	if taken == 0 || taken == many {
+		t.Errorf("%d of %d bodies are files", taken, many)
+	}
+	for _, p := range all {
+		var id body.ID
+		err := st.Update(t.Context(), func(tx store.Writer) (err error) {
+			id, err = p.Put(tx)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Discard()
+		r, err := b.Open(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, content) {
+			t.Fatalf("read %d octets, %v", len(got), err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	write(t, b, content).Discard() // the buffers are back
+	if got := len(files(t, dir)); got != taken {
+		t.Errorf("%d files instead of %d once no body is written", got, taken)
+	}
+}
+
+// TestDamagedValue: octets that have changed on the disk are reported, and the rest is checked.
+func TestDamagedValue(t *testing.T) {
+	dir := t.TempDir()
+	var small, other body.ID
+	open := func() (*store.DB, *body.Bodies) {
+		st, err := store.Open(store.Options{Dir: filepath.Join(dir, "db")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := body.New(st, filepath.Join(dir, "bodies"), body.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st, b
+	}
+	st, b := open()
+	content := octets(5000)
+	small, other = put(t, st, b, content), put(t, st, b, octets(100))
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files(t, filepath.Join(dir, "db")) {
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := bytes.Index(whole, content); at >= 0 {
+			whole[at+100] ^= 1
+			if err := os.WriteFile(path, whole, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	st, b = open()
+	problems, err := store.Check(t.Context(), st, body.Checker{Bodies: b, Referrers: []body.Referrer{referrer{small, other}}, Contents: true})
+	if err != nil || len(problems) != 1 || !strings.HasPrefix(problems[0], fmt.Sprintf("body %d: its value cannot be read", small)) {
+		t.Errorf("found %q, %v", problems, err)
+	}
+	if err := st.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReferences(t *testing.T) {
 	st, b, _ := newBodies(t)
 	id := put(t, st, b, octets(10))

@@ -1,6 +1,7 @@
 package body
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -112,11 +113,15 @@ func (c Checker) checkRow(r store.Reader, id ID, got row, unnamed map[string]fou
 	var content io.Reader
 	if got.file == "" {
 		value, err := r.Get(valueKey(id))
-		if err != nil {
+		if errors.Is(err, store.ErrNotFound) {
 			report(fmt.Sprintf("body %d: no value", id))
 			return
 		}
-		size, content = int64(len(value)), newInlineReader(value)
+		if err != nil {
+			report(fmt.Sprintf("body %d: its value cannot be read: %v", id, err))
+			return
+		}
+		size, content = int64(len(value)), bytes.NewReader(value)
 	} else {
 		if f, ok := unnamed[got.file]; ok && !f.temp {
 			delete(unnamed, got.file)
@@ -157,8 +162,8 @@ func checkSum(id ID, got row, content io.Reader, report func(string)) {
 
 // checkKeys looks for values without row, and for ids that would be given twice.
 func checkKeys(r store.Reader, last ID, report func(string)) error {
-	prefix := []byte(store.PrefixBody + "v/")
-	for k := range r.Scan(prefix, store.PrefixEnd(prefix)) {
+	prefix := []byte(store.PrefixLarge)
+	for k := range r.Keys(prefix, store.PrefixEnd(prefix)) {
 		id, err := idOf(k)
 		if err != nil {
 			report(err.Error())

@@ -22,6 +22,7 @@ var errNotFinished = errors.New("body is written, finished, then put, in this or
 type Pending struct {
 	b        *Bodies
 	buf      []byte   // the octets, while they fit inline
+	lent     bool     // buf is one of the buffers
 	file     *os.File // where they go once they do not
 	name     string   // of the file, empty while inline
 	size     int64
@@ -43,12 +44,12 @@ func (b *Bodies) Create(ctx context.Context) (*Pending, error) {
 	return &Pending{b: b}, nil
 }
 
-// Write adds octets. They are kept in memory up to InlineLimit, then in a file. store.ErrFull when the disk runs out of room.
+// Write adds octets. They are kept in memory while the body may be inline, then in a file. store.ErrFull when the disk runs out of room.
 func (p *Pending) Write(data []byte) (int, error) {
 	if p.finished {
 		return 0, errNotFinished
 	}
-	if p.name == "" && p.size+int64(len(data)) > InlineLimit {
+	if p.name == "" && !p.fits(len(data)) {
 		if err := p.spill(); err != nil {
 			return 0, err
 		}
@@ -69,6 +70,54 @@ func (p *Pending) Write(data []byte) (int, error) {
 	}
 	p.advance(data)
 	return n, nil
+}
+
+// fits tells whether n more octets can be kept in memory.
+func (p *Pending) fits(n int) bool {
+	n += len(p.buf)
+	if n <= smallLimit || p.lent {
+		return n <= InlineLimit
+	}
+	if n > InlineLimit {
+		return false
+	}
+	buf, ok := p.b.lend()
+	if ok {
+		p.buf, p.lent = append(buf, p.buf...), true
+	}
+	return ok
+}
+
+// dropBuffer gives back what is in memory.
+func (p *Pending) dropBuffer() {
+	if p.lent {
+		p.b.takeBack(p.buf)
+	}
+	p.buf, p.lent = nil, false
+}
+
+// lend answers an empty buffer for a body of InlineLimit, unless too many are in use.
+func (b *Bodies) lend() (buf []byte, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lent == maxLent {
+		return nil, false
+	}
+	b.lent++
+	if n := len(b.spare); n > 0 {
+		buf, b.spare = b.spare[n-1], b.spare[:n-1]
+		return buf, true
+	}
+	return make([]byte, 0, InlineLimit), true
+}
+
+func (b *Bodies) takeBack(buf []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lent--
+	if len(b.spare) < maxSpare {
+		b.spare = append(b.spare, buf[:0])
+	}
 }
 
 func (p *Pending) advance(data []byte) {
@@ -100,7 +149,7 @@ func (p *Pending) spill() error {
 	if _, err := f.Write(p.buf); err != nil {
 		return fmt.Errorf("write a body: %w", noRoom(err))
 	}
-	p.buf = nil
+	p.dropBuffer()
 	return nil
 }
 
@@ -167,7 +216,8 @@ func (p *Pending) Put(tx store.Writer) (ID, error) {
 // Discard gives back what the body holds, and removes its octets unless they were stored. It may be called at any time and
 // more than once.
 func (p *Pending) Discard() {
-	p.finished, p.buf = true, nil
+	p.finished = true
+	p.dropBuffer()
 	if p.file != nil {
 		_ = p.file.Close() // what it holds is thrown away
 		p.file = nil
