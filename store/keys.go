@@ -9,6 +9,7 @@ const (
 	PrefixDirectory    = "d/"
 	PrefixSent         = "e/"
 	PrefixIdentity     = "i/"
+	PrefixToken        = "k/"
 	PrefixMailbox      = "m/"
 	PrefixNotice       = "n/"
 	PrefixPassword     = "p/"
@@ -37,6 +38,7 @@ func Tables() []Table {
 		{PrefixDirectory, "../ldapserver/directory", "the national directory: what is served, blocks of records"},
 		{PrefixSent, "sent", "messages sent lately, to recognise the client's own copy"},
 		{PrefixIdentity, "identity", "addresses and the account ids given to them"},
+		{PrefixToken, "token", "device tokens, by the hash of their secret and by account"},
 		{PrefixMailbox, "mailbox", "folders, messages, flags, counters"},
 		{PrefixNotice, "../smtp/notice", "who is to be told of what mailboxes received, and how far those on servers were looked at"},
 		{PrefixPassword, "setting", "password hashes"},
