@@ -57,7 +57,8 @@ func (o *offline) Call(ctx context.Context, op string, args any, each func(json.
 	switch op {
 	case OpReload, OpSessions, OpEndSession:
 		return control.ErrNoDaemon
-	case OpAuditList, OpAuditVerify, OpAuditExport, OpCheckStore, OpQueueList, OpQueueShow, OpQueueRetry, OpQueueRemove, OpDirectorySearch, OpDirectoryStatus:
+	case OpAuditList, OpAuditVerify, OpAuditExport, OpCheckStore, OpQueueList, OpQueueShow, OpQueueRetry, OpQueueRemove, OpDirectorySearch, OpDirectoryStatus,
+		OpTokenList, OpTokenRevoke:
 		return fmt.Errorf("there is no state in %s yet; the daemon makes it when it first starts", o.loaded.Config.StateDir())
 	case OpExplain:
 		ops := map[string]control.Op{OpExplain: admin{look: o.look}.explain()}
@@ -97,6 +98,7 @@ func (o *offline) open() (control.Caller, error) {
 			Snapshot: func() *policy.Snapshot { return policy.NewSnapshot(&policy.Roster{}, nil, nil) }, // nobody logs in here
 		}),
 		changed: func(context.Context) error { return nil },
+		ended:   func(string) {}, // there are no sessions
 		imports: sync.OnceValue(func() *imports {
 			log := slog.New(slog.DiscardHandler)
 			config := func() *Config { return o.loaded.Config }

@@ -69,6 +69,7 @@ func (g *Gateway) operations() map[string]control.Op {
 		snapshot: current, look: current,
 		auth:    g.auth,
 		changed: g.refresh,
+		ended:   g.sessions.EndCredential,
 		imports: func() *imports { return g.imports },
 	})
 	ops[OpReload] = operation(func(ctx context.Context, a ReloadArgs, emit func(any) error) error {
@@ -153,6 +154,7 @@ type admin struct {
 	auth     *auth.Authenticator
 	changed  func(context.Context) error // called after identities or choices have changed
 	imports  func() *imports             // nil: there is no state
+	ended    func(credential string)     // called with each that holds no more
 }
 
 // explain answers a policy.Question.
@@ -214,6 +216,7 @@ func (st *state) operations(a admin) map[string]control.Op {
 		},
 	}
 	maps.Copy(ops, st.queueOperations())
+	maps.Copy(ops, st.tokenOperations(a))
 	maps.Copy(ops, st.directoryOperations(a))
 	return ops
 }

@@ -24,6 +24,7 @@ import (
 	"balorg/store/sent"
 	"balorg/store/setting"
 	"balorg/store/subscription"
+	"balorg/store/token"
 	"balorg/store/transfer"
 )
 
@@ -34,6 +35,8 @@ type state struct {
 	boxes         *mailbox.Store
 	trace         *audit.Log
 	settings      passwords
+	tokens        tokens
+	unused        time.Duration // how long a device token may go unused
 	subscriptions *subscription.Table
 	transfers     *transfer.Table
 	sent          *sent.Table
@@ -95,6 +98,8 @@ func openState(cfg *Config, log *slog.Logger) (*state, error) {
 		boxes:         mailbox.New(db, bodies, mailbox.Options{Names: names, MaxMessage: int64(cfg.IMAP.MaxMessage)}),
 		trace:         trace,
 		settings:      passwords{setting.New(db)},
+		tokens:        tokens{token.New(db), log},
+		unused:        cfg.Authentication.Unused(),
 		subscriptions: subscription.New(db),
 		transfers:     transfer.New(db),
 		sent:          sent.New(db),
@@ -299,6 +304,10 @@ func (st *state) housekeep(ctx context.Context, cfg *Config, now time.Time) erro
 	if _, err := st.sent.Prune(ctx, now.Add(-sent.Keep)); err != nil {
 		errs = append(errs, err)
 	}
+	// Those that have expired are listed for as long again: their owners wonder.
+	if err := st.tokens.RemoveUnused(ctx, now.Add(-2*st.unused)); err != nil {
+		errs = append(errs, err)
+	}
 	if err := st.expire(ctx, now, cfg.Limits.Park()); err != nil {
 		errs = append(errs, fmt.Errorf("letting go of former accounts: %w", err))
 	}
@@ -343,11 +352,14 @@ func (st *state) removeExpired(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// forget removes the settings, subscriptions, what was sent lately or is to be told of and the identity of an account, in as many transactions as they need.
+// forget removes the settings, device tokens, subscriptions, what was sent lately or is to be told of and the identity of an account, in as many transactions as they need.
 func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 	for more := true; more; {
 		err := st.db.Reclaim(ctx, func(tx store.Writer) (err error) {
 			if more, err = subscription.Forget(tx, id); err != nil || more {
+				return err
+			}
+			if more, err = token.Forget(tx, id); err != nil || more {
 				return err
 			}
 			if more, err = sent.Forget(tx, id); err != nil || more {
@@ -372,5 +384,5 @@ func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 func (st *state) check(ctx context.Context) ([]string, error) {
 	return store.Check(ctx, st.db,
 		body.Checker{Bodies: st.bodies, Referrers: []body.Referrer{st.boxes, st.queue}, Contents: true}, st.boxes, st.queue, st.trace.Checker(),
-		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.subscriptions, st.sent, notice.Table{}}}, st.settings.Table, st.subscriptions, st.transfers, st.sent, notice.Table{}, st.national)
+		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.tokens, st.subscriptions, st.sent, notice.Table{}}}, st.settings.Table, st.tokens, st.subscriptions, st.transfers, st.sent, notice.Table{}, st.national)
 }

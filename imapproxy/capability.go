@@ -30,7 +30,7 @@ func (s *session) capabilities() string {
 	limit := s.p.opt.MaxMessage
 	var asked []string // mail stores
 	var lacking [len(storeCapabilities)]bool
-	for _, access := range s.p.opt.Snapshot().Mailboxes(s.person.ID) {
+	for _, access := range s.rules().Mailboxes(s.person.ID) {
 		name := access.Mailbox.Mailstore
 		ms := s.p.opt.Stores[name]
 		if ms == nil || slices.Contains(asked, name) {
@@ -64,7 +64,7 @@ func (s *session) capabilities() string {
 
 // offers tells whether every mail store of the session has a capability. It may be called by the readers of mail stores.
 func (s *session) offers(capability string) bool {
-	for _, access := range s.p.opt.Snapshot().Mailboxes(s.person.ID) {
+	for _, access := range s.rules().Mailboxes(s.person.ID) {
 		if ms := s.p.opt.Stores[access.Mailbox.Mailstore]; ms == nil || !slices.Contains(ms.Capabilities(), capability) {
 			return false
 		}

@@ -71,7 +71,7 @@ func (s *session) mustKnow(err error) bool {
 // allFolders answers the folders of all accounts under the client's names.
 func (s *session) allFolders() ([]wire.Folder, error) {
 	var all []wire.Folder
-	accesses := s.p.opt.Snapshot().Mailboxes(s.person.ID)
+	accesses := s.rules().Mailboxes(s.person.ID)
 	slices.SortStableFunc(accesses, func(a, b policy.Access) int { return s.rank(a) - s.rank(b) })
 	shared := false
 	for _, access := range accesses {

@@ -122,10 +122,10 @@ func (s *session) logIn(cmd *wire.Command, req auth.Request) error {
 	}
 	s.p.metrics.logins.WithLabelValues("ok").Inc()
 	s.mu.Lock()
-	s.person, s.opened, s.since = result.Person, result.Mailbox, time.Now()
+	s.person, s.opened, s.means, s.since = result.Person, result.Mailbox, result.Means, time.Now()
 	s.mu.Unlock()
 	// On disk in a moment, and before anything this person does: every record takes with it those that wait, in one transaction.
-	s.p.opt.Trace.Later(s.stamped(s.mine(audit.Record{Action: audit.Login, Request: cmd.Name, Answer: "OK"})))
+	s.p.opt.Trace.Later(s.stamped(s.mine(audit.Record{Action: audit.Login, Request: cmd.Name, Answer: "OK", Means: result.Means.String()})))
 	s.conn.until = time.Time{}
 	s.in.SetLimits(s.p.loggedInLimits())
 	s.failures = 0

@@ -46,7 +46,7 @@ func (s *session) route(name string) (at place, reason policy.Reason, ok bool) {
 		return place{name: name, folder: name, account: s.opened, access: access}, access.Reason, ok
 	}
 	address, folder, _ := strings.Cut(strings.TrimPrefix(rest, string(delimiter)), string(delimiter))
-	snap := s.p.opt.Snapshot()
+	snap := s.rules()
 	account, known := snap.Account(mail.Address(address))
 	if !known || string(account.Address) != address || account.ID == s.opened.ID {
 		return place{}, policy.Reason{Text: "there is no such shared mailbox"}, false

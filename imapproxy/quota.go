@@ -45,7 +45,7 @@ func (s *session) getQuota(cmd *wire.Command) error {
 		return err
 	}
 	address, root, _ := strings.Cut(name, ":")
-	for _, access := range s.p.opt.Snapshot().Mailboxes(s.person.ID) {
+	for _, access := range s.rules().Mailboxes(s.person.ID) {
 		if string(access.Mailbox.Address) == address && access.Rights.Has(policy.Read) {
 			at := place{account: access.Mailbox, access: access}
 			return s.quota(at, wire.AppendAString([]byte("GETQUOTA "), root))

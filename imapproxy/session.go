@@ -54,6 +54,7 @@ type session struct {
 	// What follows is set at login.
 	person  *policy.Account
 	opened  *policy.Account // the mailbox that is the personal name space
+	means   policy.Means    // what the person logged in with
 	since   time.Time
 	enabled []string // capabilities switched on by ENABLE, replayed on each connection to a mail store
 	remove  func()   // takes the session out of the table
@@ -294,7 +295,7 @@ func (s *session) Info() sessions.Info {
 	defer s.mu.Unlock()
 	info := sessions.Info{
 		ID: s.id, Protocol: "imap", Person: s.person.Address, Mailbox: s.opened.Address, Client: s.client, Since: s.since,
-	}
+	}.With(s.means)
 	for _, u := range s.ups {
 		info.Using = append(info.Using, u.account.Address)
 	}
@@ -316,11 +317,12 @@ func (s *session) Recheck(snap *policy.Snapshot) {
 func (s *session) allowed(snap *policy.Snapshot) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := snap.Open(s.person.ID, s.opened.ID); !ok {
+	bound := snap.Bound(s.means.Only)
+	if _, ok := bound.Open(s.person.ID, s.opened.ID); !ok {
 		return false
 	}
 	for _, u := range s.ups {
-		access, ok := snap.Open(s.person.ID, u.account.ID)
+		access, ok := bound.Open(s.person.ID, u.account.ID)
 		if sel := u.selection.Load(); sel != nil && (!ok || !access.Rights.Has(sel.rights)) {
 			return false
 		}
@@ -333,8 +335,11 @@ func (s *session) allowed(snap *policy.Snapshot) bool {
 
 // access answers what the person may do with an account now.
 func (s *session) access(account mail.AccountID) (policy.Access, bool) {
-	return s.p.opt.Snapshot().Open(s.person.ID, account)
+	return s.rules().Open(s.person.ID, account)
 }
+
+// rules are those of the moment, as far as the session may use them.
+func (s *session) rules() policy.Bound { return s.p.opt.Snapshot().Bound(s.means.Only) }
 
 // upstream answers the session's connection to the mail store of an account, opened now if need be. The caller has checked
 // that the person may open it.

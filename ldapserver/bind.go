@@ -115,19 +115,21 @@ func (c *conn) logIn(ctx context.Context, req auth.Request, mechanism string) er
 	if err != nil {
 		return c.refuse(ctx, mechanism, err)
 	}
-	if s.binds.first(result.Person.ID, result.Mailbox.ID, c.client.Addr().String()) {
+	login := bindKey{result.Person.ID, result.Mailbox.ID, c.client.Addr().String(), result.Means.ID}
+	if s.binds.first(login) {
 		err := c.trace(ctx, audit.Record{
 			Action: audit.Login, Person: party(result.Person), Mailbox: party(result.Mailbox), Request: "BIND " + mechanism, Answer: "success",
+			Means: result.Means.String(),
 		})
 		if err != nil {
-			s.binds.undo(result.Person.ID, result.Mailbox.ID, c.client.Addr().String())
+			s.binds.undo(login)
 			c.logger().ErrorContext(ctx, "a log-in could not be traced", slog.Any("error", err))
 			return c.bound(wire.Unavailable, "the log-in cannot be recorded now")
 		}
 	}
 	s.metrics.logins.WithLabelValues("ok").Inc()
 	c.failures = 0
-	c.who.Store(&identity{result.Person, result.Mailbox, result.Person.ID, result.Mailbox.ID})
+	c.who.Store(&identity{result.Person, result.Mailbox, result.Person.ID, result.Mailbox.ID, result.Means})
 	c.forget = s.opt.Sessions.Add(c.id, c)
 	if view := s.opt.Directory.View(); view != nil {
 		c.Recheck(view.Snapshot) // a reload may have passed between
@@ -210,6 +212,7 @@ type bindTrace struct {
 type bindKey struct {
 	person, mailbox mail.AccountID
 	client          string
+	credential      string
 }
 
 func newBindTrace(now func() time.Time) bindTrace {
@@ -217,8 +220,8 @@ func newBindTrace(now func() time.Time) bindTrace {
 }
 
 // first tells whether a log-in is to be recorded.
-func (t *bindTrace) first(person, mailbox mail.AccountID, client string) bool {
-	k, now := bindKey{person, mailbox, client}, t.now()
+func (t *bindTrace) first(k bindKey) bool {
+	now := t.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if at, ok := t.since[k]; ok && now.Sub(at) < bindPeriod && !now.Before(at) {
@@ -232,8 +235,8 @@ func (t *bindTrace) first(person, mailbox mail.AccountID, client string) bool {
 }
 
 // undo forgets a log-in that was not recorded.
-func (t *bindTrace) undo(person, mailbox mail.AccountID, client string) {
+func (t *bindTrace) undo(k bindKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.since, bindKey{person, mailbox, client})
+	delete(t.since, k)
 }

@@ -70,6 +70,7 @@ type conn struct {
 type identity struct {
 	person, mailbox     *policy.Account
 	personID, mailboxID mail.AccountID
+	means               policy.Means
 }
 
 // sightOf is what somebody sees, remembered for one snapshot.
@@ -298,6 +299,7 @@ func (c *conn) Info() session.Info {
 	i := session.Info{ID: c.id, Protocol: protocol, Client: c.client, Since: c.since}
 	if who := c.who.Load(); who != nil {
 		i.Person, i.Mailbox = who.person.Address, who.mailbox.Address
+		i = i.With(who.means)
 	}
 	return i
 }

@@ -136,7 +136,7 @@ func sortsBy(a schema.Attribute, rule []byte) bool {
 func (c *conn) actFor(view *directory.View, id []byte) (policy.Sight, wire.Result) {
 	denied := wire.Result{Code: wire.AuthorizationDenied, Text: "you may not act for others"}
 	who := c.who.Load()
-	if who == nil || !slices.ContainsFunc(c.srv.opt.Proxies, func(address string) bool { return who.person.Is(mail.Address(strings.ToLower(address))) }) {
+	if who == nil || who.means.Only != "" || !slices.ContainsFunc(c.srv.opt.Proxies, func(address string) bool { return who.person.Is(mail.Address(strings.ToLower(address))) }) {
 		return policy.Sight{}, denied
 	}
 	text := string(id)

@@ -31,6 +31,9 @@ const (
 	ReasonDisagree     ReasonCode = "names_disagree"    // authorization identity and user name disagree
 	ReasonWrongSecret  ReasonCode = "wrong_password"    // the password is not the account's
 	ReasonNoSecret     ReasonCode = "no_password"       // the account has no password set
+	ReasonTokenScope   ReasonCode = "token_scope"       // the device token is for other protocols
+	ReasonTokenMailbox ReasonCode = "token_mailbox"     // the device token is for another mailbox
+	ReasonTokenExpired ReasonCode = "token_expired"     // the device token was not used for too long
 	ReasonNotForApps   ReasonCode = "password_for_app"  // software logs in with tokens or certificates only
 	ReasonThrottled    ReasonCode = "too_many_failures" // not even tried
 	ReasonUnavailable  ReasonCode = "cannot_tell"       // what is needed to decide is not there now

@@ -114,6 +114,7 @@ func (s *session) logIn(mechanism string, req auth.Request) error {
 	s.srv.metrics.logins.WithLabelValues("ok").Inc()
 	record := audit.Record{
 		Action: audit.Login, Person: party(result.Person), Mailbox: party(result.Mailbox), Request: "AUTH " + mechanism, Answer: "235 2.7.0",
+		Means: result.Means.String(),
 	}
 	if err := s.trace(s.ctx, record); err != nil {
 		return err

@@ -251,7 +251,7 @@ func (s *session) Info() sessions.Info {
 	return sessions.Info{
 		ID: s.client.Session, Protocol: protocol, Client: s.client.Address, Since: s.since,
 		Person: s.client.Login.Person.Address, Mailbox: s.client.Login.Mailbox.Address,
-	}
+	}.With(s.client.Login.Means)
 }
 
 // End ends the session for an administrator.
@@ -259,7 +259,7 @@ func (s *session) End(why string) { s.end(wire.NewReply(421, "4.7.0", "%s", why)
 
 // Recheck holds the session against a new snapshot: it ends when the mailbox it was opened as may no longer be opened.
 func (s *session) Recheck(snap *policy.Snapshot) {
-	if _, ok := snap.Open(s.client.Login.Person.ID, s.client.Login.Mailbox.ID); !ok {
+	if _, ok := snap.Bound(s.client.Login.Means.Only).Open(s.client.Login.Person.ID, s.client.Login.Mailbox.ID); !ok {
 		s.End("Access to the mailbox has been withdrawn")
 	}
 }

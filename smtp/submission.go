@@ -35,13 +35,18 @@ func (h *submission) who() (person, opened mail.AccountID) {
 	return h.client.Login.Person.ID, h.client.Login.Mailbox.ID
 }
 
+// rules are those of the moment, as far as the session may use them.
+func (h *submission) rules() policy.Bound {
+	return h.s.opt.Snapshot().Bound(h.client.Login.Means.Only)
+}
+
 func (h *submission) language() string { return h.s.language(h.client.Login.Person) }
 
 // Mail implements Handler.
 func (h *submission) Mail(ctx context.Context, from wire.Sender) error {
 	h.from, h.to = from, nil
 	person, opened := h.who()
-	h.as = h.s.opt.Snapshot().SendAs(person, opened, from.Address)
+	h.as = h.rules().SendAs(person, opened, from.Address)
 	if !h.as.Allowed {
 		name := from.Address
 		if name == "" {
@@ -117,7 +122,7 @@ func (h *submission) Data(ctx context.Context, _ *wire.Envelope, content io.Read
 // decide holds the header From, and with it the recipients again, against what holds now: a message may take long to arrive.
 func (h *submission) decide(ctx context.Context, from mail.Address) (policy.SendDecision, error) {
 	person, opened := h.who()
-	snap := h.s.opt.Snapshot()
+	snap := h.rules()
 	as := snap.SendAs(person, opened, from)
 	if !as.Allowed {
 		return as, h.refused(ctx, "DATA", as.Mailbox, as.Reason, wire.NewReply(550, "5.7.1", "%s", textHeader.in(h.language(), from)))

@@ -18,8 +18,8 @@ import (
 func accountPasswdCommand() command {
 	return command{
 		name: "account passwd", args: "ADDR", short: "set a person's password",
-		long: `Asks for the new password twice on a terminal, else reads it from the first line of standard input. The person's sessions
-go on; the old password opens nothing any more.`,
+		long: `Asks for the new password twice on a terminal, else reads it from the first line of standard input. The sessions
+that were opened with the old one end; it opens nothing any more.`,
 		run: func(ctx context.Context, e env, f *flags, args []string) error {
 			address, err := soleAddress(args)
 			if err != nil {

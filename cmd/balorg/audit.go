@@ -25,6 +25,7 @@ type record struct {
 	Request string    `json:"request"`
 	Answer  string    `json:"answer"`
 	Reason  string    `json:"reason"`
+	Means   string    `json:"means"`
 	Client  string    `json:"client"`
 }
 
@@ -100,6 +101,9 @@ func printRecord(w io.Writer, r record) error {
 	}
 	if r.Answer != "" {
 		fields = append(fields, fmt.Sprintf("answer=%q", r.Answer))
+	}
+	if r.Means != "" {
+		fields = append(fields, "with="+r.Means)
 	}
 	if r.Reason != "" {
 		fields = append(fields, fmt.Sprintf("reason=%q", r.Reason))

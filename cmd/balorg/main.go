@@ -57,6 +57,7 @@ func commands() []command {
 	return []command{
 		serveCommand(), demoCommand(), checkCommand(), reloadCommand(), explainCommand(),
 		accountPasswdCommand(), accountRestoreCommand(), accountNewCommand(), delegationDefaultCommand(),
+		tokenAddCommand(), tokenListCommand(), tokenRevokeCommand(),
 		sessionListCommand(), sessionEndCommand(),
 		queueListCommand(), queueShowCommand(), queueRetryCommand(), queueRemoveCommand(),
 		directoryImportCommand(), directoryStatusCommand(), directorySearchCommand(),

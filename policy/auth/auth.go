@@ -23,8 +23,8 @@ var (
 	ErrRefused = errors.New("authentication refused")
 	// ErrTemporary means that the credentials could not be checked now; the same ones may be right later.
 	ErrTemporary = errors.New("authentication is temporarily unavailable")
-	// ErrUnset is what Passwords answers for an account that has no password.
-	ErrUnset = errors.New("no password is set")
+	// ErrUnset is what Passwords answers for an account that has no password, and Tokens where there is no such token.
+	ErrUnset = errors.New("no such credential is set")
 )
 
 // The mechanisms that carry a password.
@@ -77,6 +77,7 @@ type Result struct {
 	Person  *policy.Account
 	Mailbox *policy.Account
 	Access  policy.Access
+	Means   policy.Means // what they logged in with
 }
 
 // Credential is what a Verifier checks.
@@ -92,10 +93,10 @@ type Credential struct {
 // the same work before it refuses.
 type Verifier interface {
 	// Remembers tells, at next to no cost, whether the credential was right a moment ago and still is.
-	Remembers(person *policy.Account, cred Credential) bool
-	// Verify answers nil for a right credential, a *Refusal with its Reason for a wrong one, and any other error when it
+	Remembers(person *policy.Account, cred Credential) (policy.Means, bool)
+	// Verify answers what a right credential is, a *Refusal with its Reason for a wrong one, and any other error when it
 	// cannot tell.
-	Verify(ctx context.Context, person *policy.Account, cred Credential) error
+	Verify(ctx context.Context, person *policy.Account, cred Credential) (policy.Means, error)
 }
 
 // Passwords is where password hashes are kept, by account.

@@ -15,18 +15,24 @@ type Options struct {
 	Config    Config
 	Snapshot  func() *policy.Snapshot // the current one
 	Passwords Passwords
-	Now       func() time.Time // nil: time.Now
+	Tokens    Tokens                  // nil: there are none
+	Ended     func(credential string) // told of each credential that holds no more, a policy.Means.ID; may be nil
+	Now       func() time.Time        // nil: time.Now
 }
 
 // Authenticator says who somebody is and which mailbox opens for them. It may be used by any number of goroutines.
 type Authenticator struct {
+	cfg       Config
+	now       func() time.Time
 	snapshot  func() *policy.Snapshot
 	throttle  *throttle
 	passwords *passwords
 	verifier  Verifier
+	tokens    Tokens
+	ended     func(credential string)
 }
 
-// New makes an Authenticator for local passwords.
+// New makes an Authenticator for local passwords and device tokens.
 func New(opt Options) *Authenticator { return newAuthenticator(opt, argon2id) }
 
 func newAuthenticator(opt Options, derive deriver) *Authenticator {
@@ -36,19 +42,30 @@ func newAuthenticator(opt Options, derive deriver) *Authenticator {
 		now = time.Now
 	}
 	p := newPasswords(opt.Passwords, cfg, now, derive)
-	return &Authenticator{snapshot: opt.Snapshot, throttle: newThrottle(cfg, now), passwords: p, verifier: p}
+	a := &Authenticator{
+		cfg: cfg, now: now, snapshot: opt.Snapshot, throttle: newThrottle(cfg, now), passwords: p, verifier: p, tokens: opt.Tokens, ended: opt.Ended,
+	}
+	if a.ended == nil {
+		a.ended = func(string) {}
+	}
+	return a
 }
 
 // Authenticate answers who the request comes from and what they open, or an error that is ErrRefused (a *Refusal) or
 // ErrTemporary (an *Unavailable).
 //
-// Every refusal follows the same work, one hash: what is wrong with a request is looked at before and told after. Only what
-// succeeds may be quick.
+// Every refusal of a password follows the same work, one hash: what is wrong with a request is looked at before and told after.
+// Only what succeeds may be quick, and what has the form of a device token, which needs no hash.
 func (a *Authenticator) Authenticate(ctx context.Context, req Request) (Result, error) {
+	if hash, ok := parseToken(req.Password); ok && a.tokens != nil {
+		return a.withToken(ctx, req, hash)
+	}
 	login, person, access, allowed := a.resolve(req)
 	cred := Credential{Mechanism: req.Mechanism, Secret: req.Password, Remote: req.Remote, Protocol: req.Protocol}
-	if allowed && a.verifier.Remembers(person, cred) {
-		return Result{Person: person, Mailbox: access.Mailbox, Access: access}, nil
+	if allowed {
+		if means, ok := a.verifier.Remembers(person, cred); ok {
+			return Result{Person: person, Mailbox: access.Mailbox, Access: access, Means: means}, nil
+		}
 	}
 	// By the address as it was given: were both addresses of an account counted as one, a stranger who used up the budget of one would
 	// learn, from being throttled at the other, that there is such an account, and that it has both.
@@ -56,12 +73,10 @@ func (a *Authenticator) Authenticate(ctx context.Context, req Request) (Result, 
 	// The mailbox asked for is part of what was wrong: a right password for a mailbox not delegated is no known wrong one.
 	attempt, ok := a.throttle.begin(who, a.passwords.mac(req.User+"\x00"+req.Authzid, prepare(req.Password)))
 	if !ok {
-		return Result{}, &Unavailable{Person: person, User: req.User, Reason: policy.Reason{
-			Code: policy.ReasonThrottled, Text: fmt.Sprintf("too many failures lately from %s or for %q", who.network, login.Person),
-		}}
+		return Result{}, a.throttled(req, person, who)
 	}
 	cred.Familiar = attempt.familiar
-	err := a.verifier.Verify(ctx, whoMayLogIn(person), cred)
+	means, err := a.verifier.Verify(ctx, whoMayLogIn(person), cred)
 	if err == nil || errors.Is(err, ErrRefused) {
 		result, err := a.conclude(req, person, access, err)
 		if err != nil {
@@ -69,10 +84,22 @@ func (a *Authenticator) Authenticate(ctx context.Context, req Request) (Result, 
 			return Result{}, err
 		}
 		attempt.finish(succeeded)
+		result.Means = means
 		return result, nil
 	}
 	attempt.finish(undecided)
-	return Result{}, &Unavailable{Person: person, User: req.User, Err: err, Reason: policy.Reason{
+	return Result{}, a.unavailable(req, err)
+}
+
+func (a *Authenticator) throttled(req Request, person *policy.Account, who pair) *Unavailable {
+	return &Unavailable{Person: person, User: req.User, Reason: policy.Reason{
+		Code: policy.ReasonThrottled, Text: fmt.Sprintf("too many failures lately from %s or for %q", who.network, who.who),
+	}}
+}
+
+func (a *Authenticator) unavailable(req Request, err error) *Unavailable {
+	_, person, _, _ := a.resolve(req)
+	return &Unavailable{Person: person, User: req.User, Err: err, Reason: policy.Reason{
 		Code: policy.ReasonUnavailable, Text: fmt.Sprintf("the credentials could not be checked: %v", err),
 	}}
 }
@@ -118,16 +145,28 @@ func (a *Authenticator) conclude(req Request, before *policy.Account, asked poli
 	return Result{Person: person, Mailbox: access.Mailbox, Access: access}, nil
 }
 
-// SetPassword checks, hashes and keeps a password for the account; what was known of the former one is dropped. An error
-// that is ErrWeakPassword says what to choose instead.
+// SetPassword checks, hashes and keeps a password for the account; what was known of the former one is dropped, and its sessions are
+// ended. An error that is ErrWeakPassword says what to choose instead.
 func (a *Authenticator) SetPassword(ctx context.Context, id mail.AccountID, password Secret) error {
 	defer a.forgive(id)
-	return a.passwords.set(ctx, id, password)
+	return a.replacing(ctx, id, func() error { return a.passwords.set(ctx, id, password) })
 }
 
 // RemovePassword takes the account's password away.
 func (a *Authenticator) RemovePassword(ctx context.Context, id mail.AccountID) error {
-	return a.passwords.remove(ctx, id)
+	return a.replacing(ctx, id, func() error { return a.passwords.remove(ctx, id) })
+}
+
+// replacing changes the account's password, and tells that the former one holds no more.
+func (a *Authenticator) replacing(ctx context.Context, id mail.AccountID, change func() error) error {
+	former := a.passwords.credential(ctx, id)
+	if err := change(); err != nil {
+		return err
+	}
+	if former != "" {
+		a.ended(former)
+	}
+	return nil
 }
 
 // Forget drops what is remembered of the account's password, after something else than SetPassword changed it.

@@ -14,6 +14,7 @@ type Config struct {
 	AccountFailuresPerMinute int           `yaml:"account_failures_per_minute,positive"` // against an account from all unfamiliar networks
 	Remember                 time.Duration `yaml:"remember,positive"`                    // how long a right password needs no hashing
 	HashSlots                int           `yaml:"hash_slots,positive"`                  // hashes at a time
+	TokenUnused              time.Duration `yaml:"token_unused,positive"`                // how long a device token may go unused
 }
 
 // Defaults of the section authentication.
@@ -23,7 +24,11 @@ const (
 	defaultNetworkFailures = 200
 	defaultAccountFailures = 100
 	defaultRemember        = 10 * time.Minute
+	defaultTokenUnused     = 30 * 24 * time.Hour
 )
+
+// Unused is how long a device token may go unused.
+func (c Config) Unused() time.Duration { return c.withDefaults().TokenUnused }
 
 func (c Config) withDefaults() Config {
 	c.MinPassword = cmp.Or(c.MinPassword, defaultMinPassword)
@@ -31,6 +36,7 @@ func (c Config) withDefaults() Config {
 	c.NetworkFailuresPerMinute = cmp.Or(c.NetworkFailuresPerMinute, defaultNetworkFailures)
 	c.AccountFailuresPerMinute = cmp.Or(c.AccountFailuresPerMinute, defaultAccountFailures)
 	c.Remember = cmp.Or(c.Remember, defaultRemember)
+	c.TokenUnused = cmp.Or(c.TokenUnused, defaultTokenUnused)
 	// One slot is kept for familiar networks, so there are two at least; a hash keeps a core busy for 30 ms.
 	c.HashSlots = cmp.Or(c.HashSlots, max(2, runtime.GOMAXPROCS(0)))
 	return c

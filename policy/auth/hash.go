@@ -2,8 +2,10 @@ package auth
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -72,6 +74,12 @@ func (h hashed) fits(password string, derive deriver) bool {
 func (h hashed) String() string {
 	b64 := base64.RawStdEncoding.EncodeToString
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.memory, h.time, h.threads, b64(h.salt), b64(h.key))
+}
+
+// credential is the policy.Means.ID of sessions with the password. That each hash has a salt makes it tell nothing.
+func (h hashed) credential() string {
+	sum := sha256.Sum256([]byte(h.String()))
+	return "password/" + hex.EncodeToString(sum[:8])
 }
 
 // parseHash reads the PHC form and refuses costs that would let one log-in take the machine.

@@ -39,6 +39,7 @@ type passwords struct {
 type remembered struct {
 	mac   [sha256.Size]byte
 	until time.Time
+	means policy.Means
 }
 
 func newPasswords(store Passwords, cfg Config, now func() time.Time, derive deriver) *passwords {
@@ -59,22 +60,22 @@ func (p *passwords) mac(owner, secret string) (sum [sha256.Size]byte) {
 }
 
 // Remembers tells whether the password was right at most Config.Remember ago.
-func (p *passwords) Remembers(person *policy.Account, cred Credential) bool {
+func (p *passwords) Remembers(person *policy.Account, cred Credential) (policy.Means, bool) {
 	mac := p.mac(string(person.ID), prepare(cred.Secret))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known, ok := p.remembered[person.ID]
-	return ok && p.now().Before(known.until) && hmac.Equal(known.mac[:], mac[:])
+	return known.means, ok && p.now().Before(known.until) && hmac.Equal(known.mac[:], mac[:])
 }
 
 // Verify checks the password against the account's hash, or against one that nothing fits.
-func (p *passwords) Verify(ctx context.Context, person *policy.Account, cred Credential) error {
+func (p *passwords) Verify(ctx context.Context, person *policy.Account, cred Credential) (policy.Means, error) {
 	p.mu.Lock()
 	epoch := p.epoch
 	p.mu.Unlock()
 	hash, reason, err := p.lookUp(ctx, person)
 	if err != nil {
-		return err
+		return policy.Means{}, err
 	}
 	password := prepare(cred.Secret)
 	if len(password) > maxPassword {
@@ -82,15 +83,16 @@ func (p *passwords) Verify(ctx context.Context, person *policy.Account, cred Cre
 	}
 	release, err := p.slots.take(ctx, cred.Familiar)
 	if err != nil {
-		return err
+		return policy.Means{}, err
 	}
 	right := hash.fits(password, p.derive)
 	release()
 	if !right {
-		return &Refusal{Reason: reason, Person: person}
+		return policy.Means{}, &Refusal{Reason: reason, Person: person}
 	}
-	p.remember(person.ID, password, epoch)
-	return nil
+	means := policy.Means{Method: policy.MethodPassword, ID: hash.credential()}
+	p.remember(person.ID, password, epoch, means)
+	return means, nil
 }
 
 // lookUp answers the hash to check against, and the reason of a refusal when it does not fit.
@@ -119,12 +121,12 @@ func (p *passwords) lookUp(ctx context.Context, person *policy.Account) (hashed,
 	return hash, policy.Reason{Code: policy.ReasonWrongSecret, Text: fmt.Sprintf("wrong password for %s", person.Address)}, nil
 }
 
-func (p *passwords) remember(id mail.AccountID, password string, epoch uint64) {
+func (p *passwords) remember(id mail.AccountID, password string, epoch uint64, means policy.Means) {
 	mac := p.mac(string(id), password)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.epoch == epoch {
-		p.remembered[id] = remembered{mac, p.now().Add(p.cfg.Remember)}
+		p.remembered[id] = remembered{mac, p.now().Add(p.cfg.Remember), means}
 	}
 }
 
@@ -133,6 +135,19 @@ func (p *passwords) forget(id mail.AccountID) {
 	defer p.mu.Unlock()
 	p.epoch++
 	delete(p.remembered, id)
+}
+
+// credential is the policy.Means.ID of sessions with the account's password, or empty when it has none that can be read.
+func (p *passwords) credential(ctx context.Context, id mail.AccountID) string {
+	stored, err := p.store.Password(ctx, id)
+	if err != nil {
+		return ""
+	}
+	hash, err := parseHash(stored)
+	if err != nil {
+		return ""
+	}
+	return hash.credential()
 }
 
 // set hashes and keeps a password.
@@ -178,6 +193,9 @@ func checkPassword(password string, minimum int) error {
 		return fmt.Errorf("%w: it is shorter than %d characters", ErrWeakPassword, minimum)
 	case len(password) > maxPassword:
 		return fmt.Errorf("%w: it is longer than %d octets", ErrWeakPassword, maxPassword)
+	}
+	if _, ok := parseToken(NewSecret(password)); ok {
+		return fmt.Errorf("%w: it has the form of a device token", ErrWeakPassword)
 	}
 	for _, r := range password {
 		if unicode.IsControl(r) {

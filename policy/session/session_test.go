@@ -2,8 +2,10 @@ package session_test
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,6 +36,13 @@ func (f *fake) End(why string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ended = append(f.ended, why)
+}
+
+// said is what End was called with.
+func (f *fake) said() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.ended)
 }
 
 var noon = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
@@ -213,4 +222,52 @@ func TestNewID(t *testing.T) {
 		}
 		seen[id] = true
 	}
+}
+
+// TestEndCredential ends the sessions of one credential, those included that were about to be added.
+func TestEndCredential(t *testing.T) {
+	var table session.Table
+	with := func(id, credential string) *fake {
+		f := newFake(id, claire, noon)
+		f.info = f.info.With(policy.Means{Method: policy.MethodToken, ID: credential, Name: "scanner"})
+		table.Add(id, f)
+		return f
+	}
+	scanner, phone, password := with("a", "token/scanner"), with("b", "token/phone"), with("c", "")
+	table.EndCredential("token/scanner")
+	late, other := with("d", "token/scanner"), with("e", "")
+	for _, tt := range []struct {
+		f    *fake
+		ends int
+	}{{scanner, 1}, {phone, 0}, {password, 0}, {late, 1}, {other, 0}} {
+		if len(tt.f.said()) != tt.ends {
+			t.Errorf("%s: ended %q", tt.f.info.ID, tt.f.said())
+		}
+	}
+	if info := table.List()[0]; info.Device != "scanner" || info.Method != policy.MethodToken {
+		t.Errorf("listed as %+v", info)
+	}
+}
+
+// TestUntil: a session whose time is over ends, and one that has left is left alone.
+func TestUntil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var table session.Table
+		stays, leaves := newFake("stays", claire, time.Now()), newFake("leaves", claire, time.Now())
+		for _, f := range []*fake{stays, leaves} {
+			f.info = f.info.With(policy.Means{Until: time.Now().Add(time.Hour)})
+		}
+		table.Add("stays", stays)
+		table.Add("leaves", leaves)()
+		<-time.After(time.Hour - 1)
+		synctest.Wait()
+		if len(stays.said()) > 0 {
+			t.Error("ended too early")
+		}
+		<-time.After(1)
+		synctest.Wait()
+		if len(stays.said()) != 1 || len(leaves.said()) != 0 {
+			t.Errorf("ended %q and %q", stays.said(), leaves.said())
+		}
+	})
 }

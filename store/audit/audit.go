@@ -80,6 +80,7 @@ type Record struct {
 	Request     string    `json:"request,omitempty"` // without literals and secrets
 	Answer      string    `json:"answer,omitempty"`  // as in the protocol: OK, NO [NOPERM]
 	Reason      string    `json:"reason,omitempty"`  // the true one of a refusal
+	Means       string    `json:"means,omitempty"`   // of a login: what with, and which device
 	Protocol    string    `json:"protocol,omitempty"`
 	Session     string    `json:"session,omitempty"`
 	Client      string    `json:"client,omitempty"` // address and port
