@@ -86,7 +86,7 @@ func (a *Authenticator) withToken(ctx context.Context, req Request, hash TokenHa
 
 // resolveToken asks policy what a token opens that was found, or not.
 func (a *Authenticator) resolveToken(req Request, token policy.Token, known bool, now time.Time) (login policy.Login, person *policy.Account, access policy.Access, ok bool) {
-	login, person, access, ok = a.resolve(req)
+	login, person, access, _ = a.resolve(req)
 	switch {
 	case whoMayLogIn(person) == nil:
 		return login, person, policy.Access{Reason: access.Reason}, false
