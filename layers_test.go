@@ -48,7 +48,7 @@ var owners = map[string][]string{
 	"golang.org/x/term":               {"cmd"},
 	"github.com/rogpeppe/go-internal": {"cmd"},
 	"github.com/google/go-cmp":        {""},
-	"pgregory.net/rapid":              {"store", "imapproxy", "policy", "smtp"},
+	"pgregory.net/rapid":              {"store", "imapproxy", "policy", "smtp", "configs"},
 	"golang.org/x/net/idna":           {"mail"},
 	"golang.org/x/text":               {"imapproxy", "ldapserver", "store", "mail", "policy", "smtp"},
 	"golang.org/x/sys":                {"store", "ldapserver", "gateway", "cmd", "e2e", "bench"},

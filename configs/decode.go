@@ -29,6 +29,17 @@ func Decode(file string, data []byte, into any) Problems {
 	return d.problems.Sorted()
 }
 
+// Parse answers the content of the only document of a file, nil when the file holds nothing, and what Decode would find wrong with it as YAML.
+// It is for packages below configs, which alone know the library's nodes.
+func Parse(file string, data []byte) (*yaml.Node, Problems) {
+	d := &decoder{file: file}
+	root := d.parse(data)
+	if root != nil {
+		d.refuseIndirection(root)
+	}
+	return root, d.problems.Sorted()
+}
+
 type decoder struct {
 	file     string
 	problems Problems
