@@ -158,24 +158,32 @@ func (m *Importer) Import(ctx context.Context, path string, opt Options) (Import
 
 // read gathers the entries of a file.
 func (m *Importer) read(ctx context.Context, f *extraction.File, progress func(Stage)) (*gather, error) {
+	return gatherRows(f, func(n int) error {
+		if n%4096 != 0 {
+			return nil
+		}
+		done, of := f.Progress()
+		progress(Stage{"reading", done, of})
+		return ctx.Err()
+	})
+}
+
+// gatherRows makes entries of the rows of a file, and calls each with the number of every row.
+func gatherRows(f *extraction.File, each func(n int) error) (*gather, error) {
 	g := newGather()
 	for n := 0; ; n++ {
 		row, err := f.Next()
 		if errors.Is(err, io.EOF) {
 			return g, nil
 		}
+		if err == nil {
+			err = g.add(row)
+		}
+		if err == nil {
+			err = each(n)
+		}
 		if err != nil {
 			return nil, err
-		}
-		if err := g.add(row); err != nil {
-			return nil, err
-		}
-		if n%4096 == 0 {
-			done, of := f.Progress()
-			progress(Stage{"reading", done, of})
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
 		}
 	}
 }
