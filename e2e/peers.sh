@@ -22,6 +22,9 @@ need msmtp msmtp
 need s-nail s-nail
 [ -x /usr/lib/postfix/sbin/master ] || missing="$missing postfix"
 need smtp-sink postfix
+need slapd slapd
+need ldapsearch ldap-utils
+/usr/bin/python3 -c "import ldap3" >/dev/null 2>&1 || missing="$missing python3-ldap3"
 if [ "${1-}" = bench ]; then
 	need nginx nginx-light
 	[ -e /usr/lib/nginx/modules/ngx_mail_module.so ] || missing="$missing libnginx-mod-mail"
