@@ -24,7 +24,7 @@ func buildBalorg(ctx context.Context, dir string) (binary string, err error) {
 
 // balorgConfig lets a crowd in from one address; everything else is as it comes, the trace on.
 const balorgConfig = `state: state
-listen: {imap: "127.0.0.1:0", imaps: "127.0.0.1:0", submission: "127.0.0.1:0"}
+listen: {imap: "127.0.0.1:0", imaps: "127.0.0.1:0", submission: "127.0.0.1:0", ldap: "127.0.0.1:0"}
 tls: {certificate: %s, key: %s}
 imap: {insecure_login_without_tls: true, max_connections: 20000, max_connections_per_address: 20000}
 submission: {insecure_login_without_tls: true, max_connections_per_address: 1000, messages_per_hour: 100000000, recipients_per_hour: 100000000}
@@ -73,6 +73,15 @@ func (b *bench) startBalorg(dir, sections string) (*server, error) {
 
 // launchBalorg starts the daemon on the configuration and the state that are in a folder.
 func (b *bench) launchBalorg(dir string) (*server, error) {
+	s, err := b.spawnBalorg(dir)
+	if err != nil {
+		return nil, err
+	}
+	return s, b.ready(s)
+}
+
+// spawnBalorg is launchBalorg up to the moment at which its listeners answer.
+func (b *bench) spawnBalorg(dir string) (*server, error) {
 	ready := filepath.Join(dir, "ready.json")
 	if err := os.Remove(ready); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an earlier one
 		return nil, err
@@ -81,7 +90,7 @@ func (b *bench) launchBalorg(dir string) (*server, error) {
 	if err := b.start(s, b.binary, "serve", "--config", filepath.Join(dir, "balorg.yaml"), "--ready-file", ready); err != nil {
 		return nil, err
 	}
-	var l struct{ IMAP, IMAPS, Submission []string }
+	var l struct{ IMAP, IMAPS, Submission, LDAP []string }
 	err := b.within(s, func() (bool, error) {
 		content, err := os.ReadFile(ready)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -92,6 +101,6 @@ func (b *bench) launchBalorg(dir string) (*server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
-	s.plain, s.tls, s.submission = l.IMAP[0], l.IMAPS[0], l.Submission[0]
-	return s, b.ready(s)
+	s.plain, s.tls, s.submission, s.ldap = l.IMAP[0], l.IMAPS[0], l.Submission[0], l.LDAP[0]
+	return s, nil
 }

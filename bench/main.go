@@ -16,6 +16,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"balorg/ldapserver/extraction/sample"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) } //nolint:forbidigo // a program of its own
@@ -29,6 +31,7 @@ type sizes struct {
 	idle     int           // sessions
 	messages int           // submitted in a round
 	queued   int           // messages that wait for their next hop
+	rows     int           // of the national extraction
 	rounds   int           // the median of which counts
 	least    time.Duration // that one round of a row takes the fastest server
 }
@@ -38,6 +41,7 @@ const (
 	embeddedPart = "embedded" // balorg with its own store, and Dovecot
 	proxyPart    = "proxy"    // balorg, Dovecot and nginx as proxies in front of one Dovecot
 	smtpPart     = "smtp"     // balorg and Postfix, from a client to a next hop
+	ldapPart     = "ldap"     // balorg and slapd, as it comes and tuned, on one national directory
 )
 
 // bench is what all parts of a run share.
@@ -55,7 +59,7 @@ func run(args []string, out, errOut io.Writer) int {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(errOut)
 	b := bench{out: out}
-	part := f.String("part", "", "embedded, proxy or smtp; all when left out")
+	part := f.String("part", "", "embedded, proxy, smtp or ldap; all when left out")
 	f.Func("only", "only rows whose title this `regexp` finds something in, such as 'FLAGS$'", func(text string) (err error) {
 		b.only, err = regexp.Compile(text)
 		return err
@@ -68,15 +72,16 @@ func run(args []string, out, errOut io.Writer) int {
 	f.IntVar(&b.sizes.idle, "idle", 5_000, "idle sessions")
 	f.IntVar(&b.sizes.messages, "messages", 3_000, "messages of 4 KB that a round submits, and half as many of 100 KB")
 	f.IntVar(&b.sizes.queued, "queued", 100_000, "messages that wait for their next hop")
+	f.IntVar(&b.sizes.rows, "rows", sample.DefaultRows, "rows of the national extraction")
 	f.IntVar(&b.sizes.rounds, "rounds", 5, "rounds, the median of which counts")
 	f.DurationVar(&b.sizes.least, "least", 500*time.Millisecond, "how long a round of a row takes the fastest server: short ones are repeated")
 	if err := f.Parse(args); err != nil {
 		return 2
 	}
-	parts := []string{embeddedPart, proxyPart, smtpPart}
+	parts := []string{embeddedPart, proxyPart, smtpPart, ldapPart}
 	if *part != "" {
 		if !slices.Contains(parts, *part) {
-			fmt.Fprintln(errOut, "bench: -part is embedded, proxy or smtp") //nolint:errcheck // the terminal is gone
+			fmt.Fprintln(errOut, "bench: -part is embedded, proxy, smtp or ldap") //nolint:errcheck // the terminal is gone
 			return 2
 		}
 		parts = []string{*part}
@@ -108,7 +113,7 @@ func (b *bench) run(parts []string) (err error) {
 			return err
 		}
 	}
-	runs := map[string]func() error{embeddedPart: b.embedded, proxyPart: b.proxies, smtpPart: b.relaying}
+	runs := map[string]func() error{embeddedPart: b.embedded, proxyPart: b.proxies, smtpPart: b.relaying, ldapPart: b.directories}
 	for _, part := range parts {
 		if err := runs[part](); err != nil {
 			return fmt.Errorf("part %s: %w", part, err)

@@ -22,6 +22,7 @@ type server struct {
 	name       string
 	plain, tls string // addresses
 	submission string // as well
+	ldap       string // as well
 	user       string
 	password   string
 	log        string // file
