@@ -84,8 +84,20 @@ type Assertion struct {
 	Any            [][]byte // of Substrings
 }
 
+// Memory is what assertions keep their values in. One that is used again spares the collector some work: what was asserted before is then void.
+type Memory struct {
+	octets []byte
+	parts  [][]byte
+}
+
+// Reset makes room for other assertions.
+func (m *Memory) Reset() { m.octets, m.parts = m.octets[:0], m.parts[:0] }
+
 // Assert folds what a node that is neither And, Or nor Not asserts.
-func Assert(n *Node) Assertion {
+func Assert(n *Node) Assertion { return new(Memory).Assert(n) }
+
+// Assert is the function of that name, with its values in the memory.
+func (m *Memory) Assert(n *Node) Assertion {
 	undefined := Assertion{Undefined: true}
 	a := Assertion{Type: schema.Lookup(n.Attribute), Op: n.Op}
 	if a.Type == schema.None || (a.Type.Matching() == schema.Opaque && n.Op != Present) {
@@ -96,7 +108,7 @@ func Assert(n *Node) Assertion {
 		a.Present = true
 		return a
 	case Substrings:
-		return assertSubstrings(a, n)
+		return m.substrings(a, n)
 	case Approximate:
 		a.Op = Equal
 	case GreaterOrEqual, LessOrEqual:
@@ -114,34 +126,42 @@ func Assert(n *Node) Assertion {
 			a.Exact = n.Value
 		}
 	}
+	at := len(m.octets)
 	var ok bool
-	if a.Value, ok = a.Type.Fold(nil, n.Value); !ok {
+	if m.octets, ok = a.Type.Fold(m.octets, n.Value); !ok {
 		return undefined
 	}
+	a.Value = m.since(at)
 	if a.Op == Equal {
 		a.Other, _ = a.Type.Alternative(a.Value)
 	}
 	return a
 }
 
-func assertSubstrings(a Assertion, n *Node) Assertion {
+// since is what the memory has taken since it had so many octets. Should it move, what was answered stays where it is.
+func (m *Memory) since(at int) []byte { return m.octets[at:len(m.octets):len(m.octets)] }
+
+func (m *Memory) substrings(a Assertion, n *Node) Assertion {
 	undefined := Assertion{Undefined: true}
 	if n.Void || !a.Type.Substrings() {
 		return undefined
 	}
 	fold := func(part []byte, where schema.Part) []byte {
-		folded, ok := a.Type.FoldPart(nil, part, where)
-		if !ok {
+		at := len(m.octets)
+		var ok bool
+		if m.octets, ok = a.Type.FoldPart(m.octets, part, where); !ok {
 			a.Undefined = true
 		}
-		return folded
+		return m.since(at)
 	}
 	if n.Initial != nil {
 		a.Initial = fold(n.Initial, schema.Initial)
 	}
+	first := len(m.parts)
 	for _, part := range n.Any {
-		a.Any = append(a.Any, fold(part, schema.Any))
+		m.parts = append(m.parts, fold(part, schema.Any))
 	}
+	a.Any = m.parts[first:len(m.parts):len(m.parts)]
 	if n.Final != nil {
 		a.Final = fold(n.Final, schema.Final)
 	}

@@ -180,6 +180,7 @@ func TestSearchesAgree(t *testing.T) {
 			whole[e.Values(schema.Mail)[0]] = withConstants(e)
 		}
 		matched := 0
+		var again lookup
 		for range filters {
 			text := randomFilter(r, entries, 3)
 			f, err := filter.Parse(text)
@@ -193,7 +194,7 @@ func TestSearchesAgree(t *testing.T) {
 				}
 			}
 			matched += len(want)
-			checkSearch(t, x, f, text, want)
+			again.check(t, x, f, text, want)
 			if t.Failed() {
 				return
 			}
@@ -204,10 +205,17 @@ func TestSearchesAgree(t *testing.T) {
 	}
 }
 
-func checkSearch(t *testing.T, x *Index, f *filter.Filter, text string, want map[uint32]bool) {
+// lookup is memory that is used for one search after another.
+type lookup struct {
+	query Query
+	plan  Plan
+}
+
+func (l *lookup) check(t *testing.T, x *Index, f *filter.Filter, text string, want map[uint32]bool) {
 	t.Helper()
-	q := Compile(f)
-	p := x.Plan(q, nameValues)
+	q, p := &l.query, &l.plan
+	q.Set(f)
+	p.Set(x, q, nameValues)
 	got := map[uint32]bool{}
 	p.Each(func(n uint32) bool {
 		if got[n] {

@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"slices"
 
 	"balorg/ldapserver/entry"
 	"balorg/ldapserver/filter"
@@ -51,11 +52,22 @@ type planNode struct {
 
 // Plan makes the query ready. Name holds the values of the entries' names that they have in common: their container's and the suffix's.
 func (x *Index) Plan(q *Query, name []entry.Attribute) *Plan {
-	p := &Plan{x: x, nodes: make([]planNode, len(q.nodes))}
+	p := new(Plan)
+	p.Set(x, q, name)
+	return p
+}
+
+// Set makes p the plan of another query and index, in the memory that it has. Without an index it finds nothing, and holds none.
+func (p *Plan) Set(x *Index, q *Query, name []entry.Attribute) {
+	clear(p.nodes)
+	*p = Plan{x: x, nodes: p.nodes[:0]}
+	if x == nil {
+		return
+	}
+	p.nodes = slices.Grow(p.nodes, len(q.nodes))[:len(q.nodes)]
 	for i := len(q.nodes) - 1; i >= 0; i-- { // what is inside comes first
 		p.prepare(i, &q.nodes[i], name)
 	}
-	return p
 }
 
 func (p *Plan) prepare(at int, q *queryNode, name []entry.Attribute) {

@@ -1,6 +1,8 @@
 package index
 
 import (
+	"slices"
+
 	"balorg/ldapserver/entry"
 	"balorg/ldapserver/filter"
 	"balorg/ldapserver/schema"
@@ -8,7 +10,10 @@ import (
 
 // Query is a filter made ready to be asked of indexes: its values folded, and its negations moved to the assertions (De Morgan's laws hold in three-valued
 // logic). With no NOT above anything, Undefined and False come to the same: neither answers an entry.
-type Query struct{ nodes []queryNode }
+type Query struct {
+	nodes  []queryNode
+	memory filter.Memory
+}
 
 type kind uint8
 
@@ -30,9 +35,20 @@ type queryNode struct {
 
 // Compile makes a query of a filter, whose memory it keeps using.
 func Compile(f *filter.Filter) *Query {
-	q := &Query{nodes: make([]queryNode, 0, len(f.Nodes))}
-	q.add(f, 0, false)
+	q := new(Query)
+	q.Set(f)
 	return q
+}
+
+// Set makes q the query of another filter, in the memory that it has. No filter makes one that finds nothing.
+func (q *Query) Set(f *filter.Filter) {
+	clear(q.nodes)
+	q.nodes = q.nodes[:0]
+	q.memory.Reset()
+	if f != nil {
+		q.nodes = slices.Grow(q.nodes, len(f.Nodes))
+		q.add(f, 0, false)
+	}
 }
 
 func (q *Query) add(f *filter.Filter, at int, negate bool) {
@@ -54,7 +70,7 @@ func (q *Query) add(f *filter.Filter, at int, negate bool) {
 			q.add(f, i, negate)
 		}
 	default:
-		a := filter.Assert(n)
+		a := q.memory.Assert(n)
 		if !a.Undefined {
 			q.nodes[here] = queryNode{kind: leaf, negate: negate, assert: a, name: n.Op == filter.Extensible && n.DN}
 		}
