@@ -2,6 +2,7 @@ package directory
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
@@ -44,14 +45,14 @@ type Names struct {
 	parsed   []*ldap.DN
 	units    []string
 	known    map[string]Name // by text in lower case
-	common   map[place][]entry.Attribute
-	tops     map[place][2]*entry.Entry // without entries below, and with
+	places   [][]place       // of each suffix: its own first, then those of its units
 }
 
-// place is a container: a unit, or a suffix when that is empty.
+// place is a container, made once for all: of a unit, or of a suffix when that is empty. A suffix has a handful of them.
 type place struct {
-	suffix int
 	unit   string
+	common []entry.Attribute
+	top    [2]*entry.Entry // without entries below, and with
 }
 
 // NewNames makes the names for suffixes and units. A suffix must be the name of a domain: dc parts alone.
@@ -155,19 +156,25 @@ func sameRDNs(a, b []*ldap.RelativeDN) bool {
 	return true
 }
 
-// addPlace makes what is answered of a container, once for all.
+// addPlace makes what is answered of a container.
 func (n *Names) addPlace(suffix int, unit string) {
-	if n.common == nil {
-		n.common, n.tops = make(map[place][]entry.Attribute), make(map[place][2]*entry.Entry)
+	if unit == "" {
+		n.places = append(n.places, nil)
 	}
-	at := place{suffix, unit}
-	n.common[at] = n.shared(suffix, unit)
-	n.tops[at] = [2]*entry.Entry{n.container(suffix, unit, false), n.container(suffix, unit, true)}
+	n.places[suffix] = append(n.places[suffix], place{
+		unit, n.shared(suffix, unit), [2]*entry.Entry{n.container(suffix, unit, false), n.container(suffix, unit, true)},
+	})
+}
+
+// place is that of a unit there is.
+func (n *Names) place(suffix int, unit string) *place {
+	all := n.places[suffix]
+	return &all[slices.IndexFunc(all, func(p place) bool { return p.unit == unit })]
 }
 
 // Common are the values that the names of all entries of a unit share. They are not to be changed.
 func (n *Names) Common(suffix int, unit string) []entry.Attribute {
-	return n.common[place{suffix, unit}]
+	return n.place(suffix, unit).common
 }
 
 func (n *Names) shared(suffix int, unit string) []entry.Attribute {
@@ -193,11 +200,11 @@ func (n *Names) Append(dst []byte, suffix int, unit string, address []byte) []by
 
 // Container is the entry of a suffix, or of a unit when one is given. It is not to be changed.
 func (n *Names) Container(suffix int, unit string, hasSubordinates bool) *entry.Entry {
-	both := n.tops[place{suffix, unit}]
+	p := n.place(suffix, unit)
 	if hasSubordinates {
-		return both[1]
+		return p.top[1]
 	}
-	return both[0]
+	return p.top[0]
 }
 
 func (n *Names) container(suffix int, unit string, hasSubordinates bool) *entry.Entry {

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"slices"
+
 	"balorg/ldapserver/ber"
 	"balorg/ldapserver/entry"
 	"balorg/ldapserver/schema"
@@ -105,11 +107,15 @@ func AppendNotice(dst []byte, code Code, text string) []byte {
 
 // Selection is what a search asks to be answered of each entry (RFC 4511, 4.5.1.8, and RFC 3673).
 type Selection struct {
-	wanted    [2]uint64 // a bit for each attribute
+	wanted    [2]uint64        // a bit for each attribute
+	last      schema.Attribute // of them
 	typesOnly bool
 }
 
-func (s *Selection) add(a schema.Attribute) { s.wanted[a>>6] |= 1 << (a & 63) }
+func (s *Selection) add(a schema.Attribute) {
+	s.wanted[a>>6] |= 1 << (a & 63)
+	s.last = max(s.last, a)
+}
 
 // Has tells whether an attribute is selected.
 func (s *Selection) Has(a schema.Attribute) bool { return s.wanted[a>>6]>>(a&63)&1 != 0 }
@@ -142,8 +148,7 @@ func (s *Selection) parse(list []byte, typesOnly bool) error {
 	for !in.Empty() {
 		switch name := in.Expect(ber.Octets); string(name) {
 		case "*":
-			s.wanted[0] |= all.wanted[0]
-			s.wanted[1] |= all.wanted[1]
+			s.addAll(false)
 		case "+":
 			s.addAll(true)
 		case "1.1": // none (RFC 4511, 4.5.1.8)
@@ -167,48 +172,33 @@ var typeNames = func() (names [schema.Count][]byte) {
 // emptySet are the values of an answer that tells types alone.
 var emptySet = []byte{ber.Set, 0}
 
+// mostHeaders is how many octets the headers of an entry's message take at most: of the message, its number, the operation and the list of attributes.
+const mostHeaders = 4 * 6
+
 // AppendEntry appends the message of an entry: of the attributes in its records (package entry) those that are selected. A record must be sound.
 func AppendEntry(dst []byte, id int32, name []byte, s *Selection, records ...[]byte) []byte {
-	size := 0
-	for _, record := range records {
-		size += s.size(record)
-	}
-	body := ber.Size(len(name)) + ber.Size(size)
-	var scratch [6]byte
-	number := ber.AppendInt(scratch[:0], ber.Integer, id)
-	dst = ber.AppendHeader(dst, ber.Sequence, len(number)+ber.Size(body))
-	dst = append(dst, number...)
-	dst = ber.AppendHeader(dst, ber.Application(SearchEntry, true), body)
-	dst = ber.Append(dst, ber.Octets, name)
-	dst = ber.AppendHeader(dst, ber.Sequence, size)
+	// The attributes are written where they cannot be in the way of what stands before them, and moved up to it.
+	start, room := len(dst), mostHeaders+ber.Size(len(name))
+	dst = slices.Grow(dst, room)[:start+room]
 	for _, record := range records {
 		dst = s.append(dst, record)
 	}
-	return dst
-}
-
-func (s *Selection) size(record []byte) int {
-	size := 0
-	for len(record) > 0 {
-		a, _, set, rest, err := entry.NextAttribute(record)
-		if err != nil {
-			break
-		}
-		if s.Has(a) {
-			if s.typesOnly {
-				set = emptySet
-			}
-			size += ber.Size(len(typeNames[a]) + len(set))
-		}
-		record = rest
-	}
-	return size
+	size := len(dst) - start - room
+	body := ber.Size(len(name)) + ber.Size(size)
+	var scratch [6]byte
+	number := ber.AppendInt(scratch[:0], ber.Integer, id)
+	head := ber.AppendHeader(dst[:start], ber.Sequence, len(number)+ber.Size(body))
+	head = append(head, number...)
+	head = ber.AppendHeader(head, ber.Application(SearchEntry, true), body)
+	head = ber.Append(head, ber.Octets, name)
+	head = ber.AppendHeader(head, ber.Sequence, size)
+	return append(head, dst[start+room:]...)
 }
 
 func (s *Selection) append(dst, record []byte) []byte {
 	for len(record) > 0 {
 		a, _, set, rest, err := entry.NextAttribute(record)
-		if err != nil {
+		if err != nil || a > s.last { // they are in order
 			break
 		}
 		if s.Has(a) {
