@@ -57,7 +57,7 @@ func (c *conn) lookUp(name directory.Name) (*entry.Entry, wire.Result) {
 	if result.Code != wire.Success {
 		return nil, result
 	}
-	t := c.target(view, sight, name, wire.Base)
+	t := c.target(nil, view, sight, name, wire.Base)
 	if t.result.Code != wire.Success {
 		return nil, t.result
 	}

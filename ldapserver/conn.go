@@ -54,7 +54,6 @@ type conn struct {
 	sasl     saslState
 	failures int
 	forget   func() // takes the session out of the table
-	scratch  []byte // the name of an entry
 
 	why atomic.Pointer[string] // set once: the connection is to end
 

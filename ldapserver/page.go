@@ -86,7 +86,7 @@ func (s *search) pageContainer(p *part, i int, k *cookie) (more bool, err error)
 
 // pageSource answers entries of a source behind the one where the last page ended.
 func (s *search) pageSource(p *part, i int, k *cookie) (more bool, err error) {
-	plan := s.plan(p)
+	plan := s.prepare(p)
 	x := p.source.Index
 	var start uint32
 	if i == k.Part {

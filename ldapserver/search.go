@@ -12,151 +12,9 @@ import (
 	"balorg/ldapserver/index"
 	"balorg/ldapserver/schema"
 	"balorg/ldapserver/wire"
+	"balorg/mail"
 	"balorg/policy"
 )
-
-// nobody is the number of no entry.
-const nobody = ^uint32(0)
-
-// part is a piece of the directory that a search looks at: a container's entry, one entry of a source, or all of them; or another directory.
-type part struct {
-	container *entry.Entry
-	unit      string
-	source    *directory.Source
-	eye       directory.Eye
-	single    uint32 // the one entry of source that counts, or nobody: all
-	remote    Remote
-}
-
-// target is what a base and a scope come to for a viewer.
-type target struct {
-	parts  []part
-	result wire.Result // not Success: why there is none
-}
-
-// look answers the current view and what the client sees of it.
-func (c *conn) look() (*directory.View, policy.Sight, wire.Result) {
-	view := c.srv.opt.Directory.View()
-	if view == nil {
-		return nil, policy.Sight{}, wire.Result{Code: wire.Unavailable, Text: "the directory is being loaded"}
-	}
-	who := c.who.Load()
-	if who == nil {
-		sight := c.srv.opt.Anonymous
-		if !sight.Local {
-			return nil, policy.Sight{}, wire.Result{Code: wire.InsufficientAccessRights, Text: "log in first"}
-		}
-		return view, sight, wire.Result{}
-	}
-	if c.sight.snapshot != view.Snapshot || c.sight.who != who {
-		sight, d := view.Snapshot.Sight(who.personID, who.mailboxID)
-		if !d.Allowed {
-			return nil, policy.Sight{}, wire.Result{Code: wire.InsufficientAccessRights, Text: "you may no longer open this mailbox"}
-		}
-		c.sight = sightOf{view.Snapshot, who, sight}
-	}
-	return view, c.sight.sight, wire.Result{}
-}
-
-// target finds the parts of the directory that a name and a scope stand for.
-func (c *conn) target(view *directory.View, sight policy.Sight, name directory.Name, scope wire.Scope) target {
-	s := c.srv
-	var t target
-	if name.Kind == directory.Unknown || name.Kind == directory.Root {
-		t.result = wire.Result{Code: wire.NoSuchObject, Matched: c.matched(view, sight, name)}
-		return t
-	}
-	all := c.sources(view, sight)
-	if name.Kind == directory.Suffix {
-		if scope == wire.Base || scope == wire.Sub {
-			t.parts = append(t.parts, part{container: s.names.Container(name.Suffix, "", true)})
-		}
-		for _, p := range all {
-			if scope != wire.Base {
-				t.parts = append(t.parts, part{container: s.names.Container(name.Suffix, p.unit, p.hasEntries())})
-			}
-		}
-		if scope == wire.Sub || scope == wire.Subordinates {
-			t.parts = append(t.parts, all...)
-		}
-		return t
-	}
-	at := slices.IndexFunc(all, func(p part) bool { return p.unit == name.Unit })
-	if at < 0 {
-		t.result = wire.Result{Code: wire.NoSuchObject, Matched: s.names.Suffixes()[name.Suffix]}
-		return t
-	}
-	p := all[at]
-	if name.Kind == directory.Unit {
-		if scope == wire.Base || scope == wire.Sub {
-			t.parts = append(t.parts, part{container: s.names.Container(name.Suffix, p.unit, p.hasEntries())})
-		}
-		if scope != wire.Base {
-			t.parts = append(t.parts, p)
-		}
-		return t
-	}
-	return c.single(p, name, scope)
-}
-
-// single is the target that is one mailbox.
-func (c *conn) single(p part, name directory.Name, scope wire.Scope) target {
-	missing := target{result: wire.Result{Code: wire.NoSuchObject, Matched: "ou=" + p.unit + "," + c.srv.names.Suffixes()[name.Suffix]}}
-	if p.source == nil {
-		return missing // another directory is searched, not named
-	}
-	n, ok := p.source.Index.Find([]byte(name.Address))
-	if !ok || !p.eye.Sees(n) {
-		return missing
-	}
-	if scope == wire.One || scope == wire.Subordinates {
-		return target{} // it has nothing below
-	}
-	p.single = n
-	return target{parts: []part{p}}
-}
-
-// matched is the part of an unknown name that exists for the client.
-func (c *conn) matched(view *directory.View, sight policy.Sight, name directory.Name) string {
-	if name.Unit != "" && !slices.ContainsFunc(c.sources(view, sight), func(p part) bool { return p.unit == name.Unit }) {
-		return c.srv.names.Suffixes()[name.Suffix]
-	}
-	return name.Matched
-}
-
-// sources are the units that exist for the client.
-func (c *conn) sources(view *directory.View, sight policy.Sight) []part {
-	parts := make([]part, 0, 4)
-	for _, source := range []*directory.Source{view.Local, view.National} {
-		if source == nil {
-			continue
-		}
-		if eye, ok := source.Eye(sight); ok {
-			parts = append(parts, part{unit: source.Unit, source: source, eye: eye, single: nobody})
-		}
-	}
-	if sight.National {
-		for _, unit := range c.srv.names.Units() {
-			if remote, ok := c.srv.opt.Remotes[unit]; ok {
-				parts = append(parts, part{unit: unit, remote: remote, single: nobody})
-			}
-		}
-	}
-	return parts
-}
-
-// hasEntries tells whether the client sees any entry of the part.
-func (p *part) hasEntries() bool {
-	if p.source == nil {
-		return true
-	}
-	for n := range p.source.Index.Len() {
-		if p.eye.Sees(n) {
-			return true
-		}
-	}
-	return false
-}
 
 // search is one search under way.
 type search struct {
@@ -167,15 +25,41 @@ type search struct {
 	sight    policy.Sight
 	suffix   int
 	parts    []part
-	query    *index.Query
-	limit    int // entries it may answer
-	total    int // and all pages together
+	query    index.Query
+	plan     index.Plan // of the part that is searched
+	limit    int        // entries it may answer
+	total    int        // and all pages together
 	deadline time.Time
 	answered int
 	remote   map[int32][]*entry.Entry // what other directories answered to a sorted search, by part
 	missing  error                    // what another directory could not be asked for
 	scratch  []byte
 	err      error // of writing
+	ended    error // why no more of a part's entries are answered
+	at       *part // the one that is searched
+
+	visit func(uint32) bool // s.see and s.late, made once
+	stop  func() bool
+}
+
+// newSearch answers one in memory that was used before, if there is some.
+func (s *Server) newSearch() *search {
+	if used, ok := s.searches.Get().(*search); ok {
+		return used
+	}
+	n := new(search)
+	n.visit, n.stop = n.see, n.late
+	return n
+}
+
+// release gives the memory of a search to others. It holds on to nothing of the directory.
+func (s *search) release() {
+	s.query.Set(nil)
+	s.plan.Set(nil, nil, nil)
+	clear(s.parts)
+	srv := s.c.srv
+	*s = search{query: s.query, plan: s.plan, parts: s.parts[:0], scratch: s.scratch[:0], visit: s.visit, stop: s.stop}
+	srv.searches.Put(s)
 }
 
 // errLimit ends a search that has found more than it may answer.
@@ -212,32 +96,49 @@ func (c *conn) search(ctx context.Context, message []byte) error {
 			return done(result)
 		}
 	}
-	t := c.target(view, sight, name, r.Scope)
+	s := c.srv.newSearch()
+	t := c.target(s.parts, view, sight, name, r.Scope)
+	s.c, s.req, s.id, s.view, s.sight, s.suffix, s.parts = c, r, req.ID, view, sight, name.Suffix, t.parts
+	if slices.ContainsFunc(s.parts, func(p part) bool { return p.remote != nil }) {
+		return s.beside(ctx, asked)
+	}
+	defer s.release()
+	if t.result.Code == wire.Success {
+		t.result = s.begin()
+	}
 	if t.result.Code != wire.Success {
 		return done(t.result)
 	}
-	s := &search{
-		c: c, req: r, id: req.ID, view: view, sight: sight, suffix: name.Suffix, parts: t.parts, query: index.Compile(&r.Filter),
-	}
-	if letters, leads := s.query.Letters(); leads && letters < c.srv.opt.Limits.Letters {
-		return done(wire.Result{Code: wire.AdminLimitExceeded, Text: "give more letters of what is looked for"})
-	}
-	if result := s.bound(); result.Code != wire.Success {
-		return done(result)
-	}
-	if slices.ContainsFunc(s.parts, func(p part) bool { return p.remote != nil }) {
-		if !c.start(ctx, s.id, func(ctx context.Context) *wire.Result { return s.run(ctx, asked) }) {
-			return done(wire.Result{Code: wire.Busy, Text: "too many searches of other directories are under way on this connection"})
-		}
-		return nil
-	}
-	s.scratch = c.scratch
-	result = *s.run(ctx, asked)
-	c.scratch = s.scratch
+	result = s.run(ctx, asked)
 	if s.err != nil {
 		return s.err
 	}
 	return done(result)
+}
+
+// beside lets a search that asks other directories run beside the connection's loop.
+func (s *search) beside(ctx context.Context, asked requestControls) error {
+	result := s.begin()
+	if result.Code == wire.Success {
+		run := func(ctx context.Context) *wire.Result {
+			result := s.run(ctx, asked)
+			return &result
+		}
+		if s.c.start(ctx, s.id, run) {
+			return nil
+		}
+		result = wire.Result{Code: wire.Busy, Text: "too many searches of other directories are under way on this connection"}
+	}
+	return s.c.resultOf(s.id, wire.SearchDone, &result)
+}
+
+// begin makes the search ready.
+func (s *search) begin() wire.Result {
+	s.query.Set(&s.req.Filter)
+	if letters, leads := s.query.Letters(); leads && letters < s.c.srv.opt.Limits.Letters {
+		return wire.Result{Code: wire.AdminLimitExceeded, Text: "give more letters of what is looked for"}
+	}
+	return s.bound()
 }
 
 // bound sets the limits of the search.
@@ -252,7 +153,7 @@ func (s *search) bound() wire.Result {
 		allowed = min(allowed, time.Duration(r.TimeLimit)*time.Second)
 	}
 	s.deadline = time.Now().Add(allowed)
-	if left := s.c.srv.budget.left(s.c.spender(), s.c.client.Addr().String(), s.limit); left == 0 {
+	if left := s.c.srv.budget.left(s.c.spender(), s.c.client.Addr(), s.limit); left == 0 {
 		s.c.srv.metrics.refused.Inc()
 		return wire.Result{Code: wire.AdminLimitExceeded, Text: "too many entries were read lately; try again in an hour"}
 	}
@@ -260,15 +161,15 @@ func (s *search) bound() wire.Result {
 }
 
 // spender is who the entries of a search are counted for.
-func (c *conn) spender() string {
+func (c *conn) spender() mail.AccountID {
 	if who := c.who.Load(); who != nil {
-		return string(who.personID)
+		return who.personID
 	}
 	return ""
 }
 
 // run finds and answers the entries.
-func (s *search) run(ctx context.Context, asked requestControls) *wire.Result {
+func (s *search) run(ctx context.Context, asked requestControls) wire.Result {
 	var result wire.Result
 	switch {
 	case asked.vlv != nil || asked.sort != nil:
@@ -279,11 +180,11 @@ func (s *search) run(ctx context.Context, asked requestControls) *wire.Result {
 		result = s.stream(ctx)
 	}
 	s.c.srv.metrics.entries.Add(float64(s.answered))
-	s.c.srv.budget.spend(s.c.spender(), s.c.client.Addr().String(), s.answered)
+	s.c.srv.budget.spend(s.c.spender(), s.c.client.Addr(), s.answered)
 	if s.missing != nil && result.Code == wire.Success {
 		result.Code, result.Text = wire.Unavailable, s.missing.Error()
 	}
-	return &result
+	return result
 }
 
 // stream answers what matches in the order it is found in.
@@ -329,33 +230,36 @@ var errTime = errors.New("the search takes too long")
 
 func (s *search) late() bool { return time.Now().After(s.deadline) }
 
-// plan makes the query ready for a source.
-func (s *search) plan(p *part) *index.Plan {
-	plan := p.source.Index.Plan(s.query, s.srvNames().Common(s.suffix, p.unit))
-	plan.Stop = s.late
-	return plan
+// prepare makes the query ready for a source.
+func (s *search) prepare(p *part) *index.Plan {
+	s.plan.Set(p.source.Index, &s.query, s.srvNames().Common(s.suffix, p.unit))
+	s.plan.Stop = s.stop
+	return &s.plan
 }
 
 func (s *search) srvNames() *directory.Names { return s.c.srv.names }
 
 func (s *search) streamSource(p *part) error {
-	plan := s.plan(p)
+	plan := s.prepare(p)
 	if p.single != nobody {
 		if plan.Matches(p.single) {
 			return s.answer(p, p.single)
 		}
 		return nil
 	}
-	var err error
-	if !plan.Each(func(n uint32) bool {
-		if p.eye.Sees(n) {
-			err = s.answer(p, n)
-		}
-		return err == nil
-	}) && err == nil {
-		err = errTime
+	s.at, s.ended = p, nil
+	if !plan.Each(s.visit) && s.ended == nil {
+		return errTime
 	}
-	return err
+	return s.ended
+}
+
+// see answers an entry that was found, if the client sees it. It is false when no more are to be found.
+func (s *search) see(n uint32) bool {
+	if s.at.eye.Sees(n) {
+		s.ended = s.answer(s.at, n)
+	}
+	return s.ended == nil
 }
 
 // answer answers an entry of a source, unless there have been enough.

@@ -114,7 +114,9 @@ type Server struct {
 	budget  budget
 	binds   bindTrace
 	root    rootEntries
-	buffers sync.Pool // of answers, *[]byte
+
+	buffers  sync.Pool // of answers, *[]byte
+	searches sync.Pool // of *search
 }
 
 // New makes a server. An error is about a suffix.

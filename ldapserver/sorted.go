@@ -102,7 +102,7 @@ func (s *search) collect(ctx context.Context, keys []sortKey) ([]list, error) {
 
 func (s *search) collectSource(l *list, keys []sortKey) error {
 	p, x := l.part, l.part.source.Index
-	plan := s.plan(p)
+	plan := s.prepare(p)
 	add := func(n uint32) bool {
 		if p.eye.Sees(n) {
 			rank := uint64(x.Rank(keys[0].attribute, n))
