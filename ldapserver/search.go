@@ -269,8 +269,9 @@ func (s *search) answer(p *part, n uint32) error {
 	}
 	s.answered++
 	x := p.source.Index
-	s.scratch = s.srvNames().Append(s.scratch[:0], s.suffix, p.unit, x.Mail(n))
 	records := [3][]byte{x.Record(n), p.source.Constants}
+	// The record is read anyway; the column of the addresses would be three places in memory more.
+	s.scratch = s.srvNames().Append(s.scratch[:0], s.suffix, p.unit, entry.First(records[0], schema.Mail))
 	if s.req.Selection.Has(schema.EntryUUID) {
 		records[2] = entry.AppendRecord(nil, []entry.Attribute{{Type: schema.EntryUUID, Values: []string{index.UUIDText(x.Mail(n))}}})
 	}

@@ -188,14 +188,36 @@ func (n *Names) shared(suffix int, unit string) []entry.Attribute {
 // Append appends the name of an entry (RFC 4514, 2.4).
 func (n *Names) Append(dst []byte, suffix int, unit string, address []byte) []byte {
 	dst = append(dst, "mail="...)
+	if plain(address) {
+		dst = append(dst, address...)
+	} else {
+		dst = appendEscaped(dst, address)
+	}
+	dst = append(append(append(dst, ",ou="...), unit...), ',')
+	return append(dst, n.suffixes[suffix]...)
+}
+
+// escaped are the signs that stand behind a backslash wherever they are; the last two do at the beginning alone.
+var escaped = [256]bool{'+': true, ',': true, ';': true, '"': true, '\\': true, '<': true, '>': true, '#': true, ' ': true}
+
+// plain tells whether nothing is to be escaped, as in nearly every address.
+func plain(address []byte) bool {
+	for _, c := range address {
+		if escaped[c] {
+			return false
+		}
+	}
+	return true
+}
+
+func appendEscaped(dst, address []byte) []byte {
 	for i, c := range address {
-		if c == '+' || c == ',' || c == ';' || c == '"' || c == '\\' || c == '<' || c == '>' || (i == 0 && (c == '#' || c == ' ')) {
+		if escaped[c] && (i == 0 || (c != '#' && c != ' ')) {
 			dst = append(dst, '\\')
 		}
 		dst = append(dst, c)
 	}
-	dst = append(append(append(dst, ",ou="...), unit...), ',')
-	return append(dst, n.suffixes[suffix]...)
+	return dst
 }
 
 // Container is the entry of a suffix, or of a unit when one is given. It is not to be changed.

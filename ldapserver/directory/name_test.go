@@ -67,3 +67,21 @@ func FuzzName(f *testing.F) {
 		}
 	})
 }
+
+// TestNamesOfEntries: whatever stands in an address, the name of its entry is one, and the entry is found by it.
+func TestNamesOfEntries(t *testing.T) {
+	names := testNames(t)
+	for address, want := range map[string]string{
+		"a.b@c.fr": "a.b@c.fr", "a+b@c.fr": `a\+b@c.fr`, "#a@c.fr": `\#a@c.fr`, "a#b@c.fr": "a#b@c.fr", `"a,b"@c.fr`: `\"a\,b\"@c.fr`, "a;<b>\\@c.fr": `a\;\<b\>\\@c.fr`,
+		"é@c.fr": "é@c.fr", "": "", "a b@c.fr": "a b@c.fr",
+	} {
+		dn := string(names.Append(nil, 0, National, []byte(address)))
+		if dn != "mail="+want+",ou=national,dc=mssante,dc=fr" {
+			t.Errorf("%s is named %s", address, dn)
+		}
+		parsed, err := ldap.ParseDN(dn)
+		if err != nil || parsed.RDNs[0].Attributes[0].Value != address {
+			t.Errorf("%s is read as %v, %v", dn, parsed, err)
+		}
+	}
+}

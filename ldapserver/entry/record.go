@@ -42,6 +42,40 @@ func NextAttribute(record []byte) (a schema.Attribute, values, set, rest []byte,
 	return schema.Attribute(record[0]), record[1+header : end], record[1:end], record[end:], nil
 }
 
+// Span is NextAttribute for who wants no more than to go through a sound record: which attribute is first, and where it ends. Its set begins behind the
+// first octet. It answers zero for what is damaged.
+func Span(record []byte) (a schema.Attribute, end int) {
+	if len(record) < 3 || record[2] >= 0x80 || len(record) < 3+int(record[2]) {
+		return longSpan(record)
+	}
+	return schema.Attribute(record[0]), 3 + int(record[2])
+}
+
+func longSpan(record []byte) (schema.Attribute, int) {
+	a, _, _, rest, err := NextAttribute(record)
+	if err != nil {
+		return schema.None, 0
+	}
+	return a, len(record) - len(rest)
+}
+
+// First is the first value of an attribute in a sound record; nil when it has none.
+func First(record []byte, of schema.Attribute) []byte {
+	for len(record) > 0 {
+		a, end := Span(record)
+		if end == 0 || a > of {
+			return nil
+		}
+		if a == of {
+			r := ber.NewReader(record[1:end])
+			values := ber.NewReader(r.Expect(ber.Set))
+			return values.Expect(ber.Octets)
+		}
+		record = record[end:]
+	}
+	return nil
+}
+
 // ParseRecord reads a record.
 func ParseRecord(record []byte) ([]Attribute, error) {
 	var all []Attribute

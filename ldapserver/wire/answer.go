@@ -197,18 +197,19 @@ func AppendEntry(dst []byte, id int32, name []byte, s *Selection, records ...[]b
 
 func (s *Selection) append(dst, record []byte) []byte {
 	for len(record) > 0 {
-		a, _, set, rest, err := entry.NextAttribute(record)
-		if err != nil || a > s.last { // they are in order
+		a, end := entry.Span(record)
+		if end == 0 || a > s.last { // they are in order
 			break
 		}
 		if s.Has(a) {
+			set := record[1:end]
 			if s.typesOnly {
 				set = emptySet
 			}
 			dst = ber.AppendHeader(dst, ber.Sequence, len(typeNames[a])+len(set))
 			dst = append(append(dst, typeNames[a]...), set...)
 		}
-		record = rest
+		record = record[end:]
 	}
 	return dst
 }
