@@ -72,6 +72,9 @@ func (a Attribute) Alternative(folded []byte) ([]byte, bool) {
 // FoldText appends a text prepared for comparing: case, accents, compatibility forms and runs of blanks make no difference, nor do the many
 // shapes of apostrophe and hyphen.
 func FoldText(dst, text []byte, part Part) []byte {
+	if isFolded(text) {
+		return append(dst, text...)
+	}
 	start := len(dst)
 	blank := part == Whole || part == Initial // blanks here are dropped
 	for _, c := range text {
@@ -97,6 +100,16 @@ func FoldText(dst, text []byte, part Part) []byte {
 		dst = append(dst, c)
 	}
 	return trimEnd(dst, start, part)
+}
+
+// isFolded tells whether a text is its own folded form, as addresses and numbers are: it has no blank, no capital, and nothing beyond ASCII.
+func isFolded(text []byte) bool {
+	for _, c := range text {
+		if c <= ' ' || (c >= 'A' && c <= 'Z') || c == '`' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 func trimEnd(dst []byte, start int, part Part) []byte {
