@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -19,6 +21,9 @@ import (
 
 // DefaultShrink is how much smaller than the one before a file may be, in per cent, before it is taken for a broken one.
 const DefaultShrink = 10
+
+// importGrowth is by how many per cent the heap may grow between two rounds of the collector while an import is under way.
+const importGrowth = 30
 
 // ErrShrunk is a file that has lost too many entries; --force takes it.
 var ErrShrunk = errors.New("the file has far fewer mailboxes than the directory that is served")
@@ -107,6 +112,8 @@ func (m *Importer) put(ctx context.Context, x *index.Index) {
 	if err != nil {
 		m.log.WarnContext(ctx, "the index could not be kept; the next start builds it anew", slog.Any("error", err))
 	}
+	// Hundreds of megabytes were needed for seconds, and are not again until tomorrow; the former index goes with them, once nobody searches it.
+	debug.FreeOSMemory()
 }
 
 // Options say how a file is taken.
@@ -125,6 +132,8 @@ func (m *Importer) Import(ctx context.Context, path string, opt Options) (Import
 		return Import{}, extraction.Report{}, ErrRunning
 	}
 	defer m.running.Unlock()
+	// All that an import gathers is held until it is done, so that a heap that may double would be half empty, on top of two indexes.
+	defer debug.SetGCPercent(debug.SetGCPercent(importGrowth))
 	if opt.Progress == nil {
 		opt.Progress = func(Stage) {}
 	}
@@ -149,6 +158,7 @@ func (m *Importer) Import(ctx context.Context, path string, opt Options) (Import
 		return i, report, fmt.Errorf("importing %s: %w", f.Name, err)
 	}
 	i.Entries = g.builder.Len()
+	g.byMail = nil // it has served, and the index is about to need the room
 	if err := m.compare(ctx, i, opt); err != nil {
 		return i, report, err
 	}
@@ -213,6 +223,7 @@ func (m *Importer) replace(ctx context.Context, i *Import, b *index.Builder, pro
 	if err := b.Sort(); err != nil {
 		return fmt.Errorf("importing %s: %w", i.File, err)
 	}
+	runtime.GC() // how far the heap may grow is reckoned from what is left of it: what reading and sorting needed is to be no part of that
 	current, err := m.table.Current(ctx)
 	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, ErrDamaged) {
 		return err

@@ -270,7 +270,9 @@ func (b *Builder) sharesName() bool {
 			case schema.DisplayName:
 				display = values
 			}
-			rest = after
+			if rest = after; a >= schema.DisplayName {
+				break
+			}
 		}
 		if !bytes.Equal(cn, display) {
 			return false

@@ -20,7 +20,18 @@ type columnBuilder struct {
 	table     []uint32 // finds them: numbers plus one
 	pairs     []pair   // in order of entry
 	folded    []byte   // scratch
+	lately    []met
 }
+
+// met is a value as it was written, with the number it got: most attributes have few values, which come again and again, and folding one costs more than
+// knowing it.
+type met struct {
+	value  []byte
+	number uint32
+}
+
+// metLately is how many of those are remembered.
+const metLately = 1 << 12
 
 // pair is one value of one entry.
 type pair struct{ entry, value uint32 }
@@ -34,10 +45,14 @@ func octetsHeader(b []byte) (header, length int, ok bool) {
 func (b *Builder) collect(from, to schema.Attribute) ([]*columnBuilder, error) {
 	var all [together]columnBuilder
 	for i := range all {
-		all[i] = columnBuilder{attribute: from + schema.Attribute(i), offsets: []uint32{0}, table: make([]uint32, 1<<10)}
+		all[i] = columnBuilder{attribute: from + schema.Attribute(i), offsets: []uint32{0}, table: make([]uint32, 1<<10), lately: make([]met, metLately)}
 	}
 	for n, record := range b.records {
 		for rest := record; len(rest) > 0; {
+			if a, end := entry.Span(rest); end > 0 && a < from {
+				rest = rest[end:]
+				continue
+			}
 			a, values, _, after, err := entry.NextAttribute(rest)
 			if err != nil {
 				return nil, err
@@ -45,8 +60,8 @@ func (b *Builder) collect(from, to schema.Attribute) ([]*columnBuilder, error) {
 			if rest = after; a >= to {
 				break
 			}
-			if a < from || (a == schema.DisplayName && b.shared) {
-				continue // where they are shared, the column of the common name serves
+			if a == schema.DisplayName && b.shared {
+				continue // the column of the common name serves
 			}
 			if err := all[a-from].add(uint32(n), values); err != nil {
 				return nil, fmt.Errorf("%s: %w", a.Name(), err)
@@ -66,11 +81,15 @@ func (b *Builder) collect(from, to schema.Attribute) ([]*columnBuilder, error) {
 // add takes the values of an entry.
 func (c *columnBuilder) add(n uint32, values []byte) error {
 	return eachOctets(values, func(value []byte) error {
-		var ok bool
-		if c.folded, ok = c.attribute.Fold(c.folded[:0], value); !ok {
-			return entry.ErrRecord
+		known := &c.lately[hash(value)%metLately]
+		if known.value == nil || !bytes.Equal(known.value, value) {
+			var ok bool
+			if c.folded, ok = c.attribute.Fold(c.folded[:0], value); !ok {
+				return entry.ErrRecord
+			}
+			*known = met{value, c.intern(c.folded)}
 		}
-		c.pairs = append(c.pairs, pair{n, c.intern(c.folded)})
+		c.pairs = append(c.pairs, pair{n, known.number})
 		return nil
 	})
 }
@@ -151,7 +170,7 @@ func (c *columnBuilder) inOrder() {
 		dict = append(dict, c.text(n)...)
 		offsets = append(offsets, uint32(len(dict)))
 	}
-	c.dict, c.offsets, c.table = dict, offsets, nil
+	c.dict, c.offsets, c.table, c.lately = dict, offsets, nil, nil
 	for i := range c.pairs {
 		c.pairs[i].value = rank[c.pairs[i].value]
 	}
