@@ -45,7 +45,7 @@ func (c *conn) handle(ctx context.Context, message []byte) error {
 	case wire.ExtendedRequest:
 		return c.extended(ctx)
 	}
-	if c.isRunning(r.ID) {
+	if len(c.srv.opt.Remotes) > 0 && c.isRunning(r.ID) {
 		return wire.ErrMalformed // RFC 4511, 4.1.1.1: the number of a request that is not done
 	}
 	switch r.Op {

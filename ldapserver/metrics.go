@@ -17,8 +17,14 @@ type metrics struct {
 	panics      prometheus.Counter
 
 	// byResult are the counters of operations, found without work: a search costs microseconds.
-	byResult map[byte]map[wire.Code]prometheus.Counter
+	byResult [maxOperation + 1][maxCode + 1]prometheus.Counter
 }
+
+// The highest tag of an answer and the highest code that are counted.
+const (
+	maxOperation = wire.ExtendedAnswer
+	maxCode      = wire.AuthorizationDenied
+)
 
 // operations by the tag of their answer, as the label names them.
 var operationNames = map[byte]string{
@@ -51,9 +57,7 @@ func newMetrics(reg prometheus.Registerer, view func() *directory.View) metrics 
 	for _, outcome := range []string{"ok", "refused", "temporary"} {
 		m.logins.WithLabelValues(outcome)
 	}
-	m.byResult = make(map[byte]map[wire.Code]prometheus.Counter)
 	for op, name := range operationNames {
-		m.byResult[op] = make(map[wire.Code]prometheus.Counter)
 		for code, word := range wire.CodeNames() {
 			m.byResult[op][code] = m.operations.WithLabelValues(name, word)
 		}
@@ -73,6 +77,9 @@ func national(view func() *directory.View, name, help string, value func(*index.
 }
 
 func (m *metrics) result(op byte, code wire.Code) {
+	if op > maxOperation || code < 0 || code > maxCode {
+		return // none of those that are answered
+	}
 	if counter := m.byResult[op][code]; counter != nil {
 		counter.Inc()
 	}
