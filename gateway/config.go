@@ -189,6 +189,7 @@ func (c *Config) check() configs.Problems {
 	}
 	problems = append(problems, c.Listen.check()...)
 	problems = append(problems, c.checkSMTP()...)
+	problems = append(problems, c.checkAuthentication()...)
 	problems = append(problems, c.Directory.check(c.pos)...)
 	problems = append(problems, c.checkUpstreams()...)
 	problems = append(problems, c.Directory.National.check(c.path)...)
@@ -277,7 +278,7 @@ func (c *Config) frozen(next *Config) string {
 		return "listen"
 	case c.TLS.Certificate.Set != next.TLS.Certificate.Set:
 		return "tls" // whether there is any: STARTTLS is offered or not; another certificate is taken
-	case c.Authentication != next.Authentication:
+	case !c.Authentication.Equal(next.Authentication):
 		return "authentication"
 	case !maps.EqualFunc(c.Mailstores, next.Mailstores, func(a, b Mailstore) bool { return a.withoutPositions() == b.withoutPositions() }):
 		return "mailstores"

@@ -147,9 +147,9 @@ func New(opt Options) (g *Gateway, err error) {
 	}
 	g.tellHeld(held)
 	g.snapshot.Store(snap)
-	g.auth = auth.New(auth.Options{
-		Config: cfg.Authentication, Snapshot: g.snapshot.Load, Passwords: g.st.settings, Tokens: g.st.tokens, Ended: g.sessions.EndCredential,
-	})
+	if err := g.newAuth(cfg); err != nil {
+		return nil, err
+	}
 	stores, err := g.mailstores(cfg)
 	if err != nil {
 		return nil, err

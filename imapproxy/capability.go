@@ -85,7 +85,9 @@ func (s *session) preLoginCapabilities() string {
 		list = append(list, "STARTTLS")
 	}
 	if s.mayLogIn() {
-		list = append(list, "AUTH=PLAIN")
+		for _, m := range s.mechanisms() {
+			list = append(list, "AUTH="+m)
+		}
 	} else {
 		list = append(list, "LOGINDISABLED")
 	}

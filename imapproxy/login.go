@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,22 +80,15 @@ func (s *session) authenticate(cmd *wire.Command) error {
 		return no("PRIVACYREQUIRED", "Log in after STARTTLS only")
 	}
 	mechanism, initial, hasInitial := strings.Cut(string(cmd.Args), " ")
-	if !strings.EqualFold(mechanism, "PLAIN") {
+	mechanism = strings.ToUpper(mechanism)
+	exchange, err := auth.NewExchange(mechanism)
+	if err != nil || !slices.Contains(s.mechanisms(), mechanism) {
 		return no("CANNOT", "This mechanism is not supported")
 	}
 	if !hasInitial {
-		s.out.printf("+ \r\n")
-		if err := s.out.flush(); err != nil {
+		if initial, err = s.challenge(nil); err != nil {
 			return err
 		}
-		line, err := s.in.ReadLine(maxInitialResponse)
-		if err != nil {
-			if !s.readError(err) {
-				s.done = true
-			}
-			return errAnswered
-		}
-		initial = string(line)
 	}
 	if initial == "*" {
 		return bad("Authentication cancelled")
@@ -106,11 +100,39 @@ func (s *session) authenticate(cmd *wire.Command) error {
 	if err != nil {
 		return bad("Not base64")
 	}
-	req, err := auth.ParsePlain(raw)
+	_, req, err := exchange.Next(append([]byte{}, raw...))
 	if err != nil {
-		return bad("Not a PLAIN message")
+		return bad("Not a message of this mechanism")
 	}
-	return s.logIn(cmd, req)
+	err = s.logIn(cmd, *req)
+	if failure := auth.Failure(mechanism); failure != nil && errors.Is(err, auth.ErrRefused) {
+		// The client's response says nothing: only then comes the refusal.
+		if _, err := s.challenge(failure); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// mechanisms are those of AUTHENTICATE. That of LOGIN is not among them: there is a command for it.
+func (s *session) mechanisms() []string {
+	return slices.DeleteFunc(s.p.opt.Auth.Mechanisms(), func(m string) bool { return m == auth.MechanismLogin })
+}
+
+// challenge sends a challenge and answers the client's response as it is.
+func (s *session) challenge(octets []byte) (string, error) {
+	s.out.printf("+ %s\r\n", base64.StdEncoding.EncodeToString(octets))
+	if err := s.out.flush(); err != nil {
+		return "", err
+	}
+	line, err := s.in.ReadLine(maxInitialResponse)
+	if err != nil {
+		if !s.readError(err) {
+			s.done = true
+		}
+		return "", errAnswered
+	}
+	return string(line), nil
 }
 
 // logIn asks who it is and, when they may, makes the session theirs.

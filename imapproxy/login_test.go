@@ -114,6 +114,10 @@ func TestRefusals(t *testing.T) {
 // busyAuth is an authenticator that has no time.
 type busyAuth struct{}
 
+func (busyAuth) Mechanisms() []string {
+	return []string{auth.MechanismPlain, auth.MechanismLogin}
+}
+
 func (busyAuth) Authenticate(context.Context, auth.Request) (auth.Result, error) {
 	return auth.Result{}, &auth.Unavailable{Reason: policy.Reason{Text: "too many failures lately"}}
 }

@@ -56,6 +56,8 @@ type MailStore interface {
 // Authenticator says who logs in.
 type Authenticator interface {
 	Authenticate(ctx context.Context, req auth.Request) (auth.Result, error)
+	// Mechanisms are the SASL mechanisms on offer.
+	Mechanisms() []string
 }
 
 // Trace keeps what was done; Append answers when the record is durable.

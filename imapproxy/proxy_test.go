@@ -139,6 +139,10 @@ func (f *fixture) records(action audit.Action) []audit.Record {
 // fakeAuth takes "ok" as everybody's password.
 type fakeAuth struct{ f *fixture }
 
+func (fakeAuth) Mechanisms() []string {
+	return []string{auth.MechanismPlain, auth.MechanismLogin}
+}
+
 func (a fakeAuth) Authenticate(_ context.Context, req auth.Request) (auth.Result, error) {
 	login, err := policy.ParseLogin(req.User, req.Authzid)
 	if err != nil || req.Password.Reveal() != "ok" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ const mechanismSimple = "SIMPLE"
 type saslState struct {
 	mechanism string
 	exchange  *auth.Exchange
+	refused   bool // the client has been told, and its response says nothing
 }
 
 // becomeAnonymous forgets who was logged in: so begins every bind (RFC 4511, 4.2.1).
@@ -83,15 +85,18 @@ func userOf(name []byte) string {
 func (c *conn) bindSASL(ctx context.Context, going saslState) error {
 	b := &c.req.Bind
 	mechanism := string(b.Mechanism)
+	if going.refused && going.mechanism == mechanism {
+		return c.bound(wire.InvalidCredentials, "")
+	}
 	if going.exchange == nil || going.mechanism != mechanism {
 		exchange, err := auth.NewExchange(mechanism)
 		switch {
-		case err != nil || !offered(mechanism):
+		case err != nil || !offered(mechanism) || !slices.Contains(c.srv.opt.Auth.Mechanisms(), mechanism):
 			return c.bound(wire.AuthMethodNotSupported, "this mechanism is not known here")
 		case !c.mayLogIn():
 			return c.bound(wire.ConfidentialityRequired, "log in over TLS only")
 		}
-		going = saslState{mechanism, exchange}
+		going = saslState{mechanism: mechanism, exchange: exchange}
 	}
 	challenge, request, err := going.exchange.Next(b.Credentials)
 	switch {
@@ -104,8 +109,10 @@ func (c *conn) bindSASL(ctx context.Context, going saslState) error {
 	return c.logIn(ctx, *request, mechanism)
 }
 
-// offered tells whether a mechanism is one of LDAP's: LOGIN never was.
-func offered(mechanism string) bool { return mechanism != auth.MechanismLogin }
+// offered tells whether a mechanism is one of LDAP's: LOGIN and XOAUTH2 never were.
+func offered(mechanism string) bool {
+	return mechanism != auth.MechanismLogin && mechanism != auth.MechanismXOAuth2
+}
 
 // logIn asks who it is.
 func (c *conn) logIn(ctx context.Context, req auth.Request, mechanism string) error {
@@ -162,6 +169,11 @@ func (c *conn) refuse(ctx context.Context, mechanism string, err error) error {
 	if terr := c.trace(ctx, record); terr != nil {
 		c.logger().ErrorContext(ctx, "a refused log-in could not be traced", slog.Any("error", terr))
 		return c.bound(wire.Unavailable, "the log-in cannot be recorded now")
+	}
+	if failure := auth.Failure(mechanism); failure != nil && code == wire.InvalidCredentials && c.failures+1 < maxFailures {
+		c.failures++ // now: a client need not come back for the refusal
+		c.sasl = saslState{mechanism: mechanism, refused: true}
+		return c.result(wire.BindResponse, &wire.Result{Code: wire.SASLBindInProgress, Credentials: failure})
 	}
 	return c.failed(code, text)
 }

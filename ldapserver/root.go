@@ -8,7 +8,6 @@ import (
 	"balorg/ldapserver/entry"
 	"balorg/ldapserver/schema"
 	"balorg/ldapserver/wire"
-	"balorg/policy/auth"
 )
 
 // rootEntries are those that are no part of the directory: what the server can do, and the schema.
@@ -47,7 +46,7 @@ func newRootEntries(names *directory.Names, opt *Options) rootEntries {
 		e.Set(schema.SupportedFeatures, wire.FeatureAllOp, wire.FeatureTrueFalse)
 		if mechanisms {
 			var list []string
-			for _, m := range auth.Mechanisms() {
+			for _, m := range opt.Auth.Mechanisms() {
 				if offered(m) {
 					list = append(list, m)
 				}

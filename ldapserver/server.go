@@ -70,6 +70,8 @@ func (l Limits) withDefaults() Limits {
 // Authenticator says who somebody is.
 type Authenticator interface {
 	Authenticate(ctx context.Context, req auth.Request) (auth.Result, error)
+	// Mechanisms are the SASL mechanisms on offer.
+	Mechanisms() []string
 }
 
 // Trace keeps records of what was done.

@@ -47,6 +47,10 @@ type fixture struct {
 }
 
 // Authenticate implements ldapserver.Authenticator: everybody's password is demo- and their local part.
+func (*fixture) Mechanisms() []string {
+	return []string{auth.MechanismPlain, auth.MechanismLogin}
+}
+
 func (f *fixture) Authenticate(_ context.Context, req auth.Request) (auth.Result, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -34,6 +34,8 @@ const (
 	ReasonTokenScope   ReasonCode = "token_scope"       // the device token is for other protocols
 	ReasonTokenMailbox ReasonCode = "token_mailbox"     // the device token is for another mailbox
 	ReasonTokenExpired ReasonCode = "token_expired"     // the device token was not used for too long
+	ReasonMethod       ReasonCode = "method_closed"     // this kind of account does not log in this way
+	ReasonAmbiguous    ReasonCode = "ambiguous"         // what names the person names two
 	ReasonNotForApps   ReasonCode = "password_for_app"  // software logs in with tokens or certificates only
 	ReasonThrottled    ReasonCode = "too_many_failures" // not even tried
 	ReasonUnavailable  ReasonCode = "cannot_tell"       // what is needed to decide is not there now

@@ -81,6 +81,10 @@ func (h fakeHandler) take(_ context.Context, env *wire.Envelope, content io.Read
 // fakeAuth takes "ok" as everybody's password.
 type fakeAuth struct{ f *fixture }
 
+func (fakeAuth) Mechanisms() []string {
+	return []string{auth.MechanismPlain, auth.MechanismLogin}
+}
+
 func (a fakeAuth) Authenticate(_ context.Context, req auth.Request) (auth.Result, error) {
 	login, err := policy.ParseLogin(req.User, req.Authzid)
 	switch {

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"strings"
 
-	"balorg/policy/auth"
 	"balorg/smtp/wire"
 )
 
@@ -75,7 +74,7 @@ func (s *session) extended(args string) error {
 		lines = append(lines, "STARTTLS")
 	}
 	if s.client.Role == Submission && s.mayLogIn() && s.client.Login.Person == nil {
-		lines = append(lines, "AUTH "+strings.Join(auth.Mechanisms(), " "))
+		lines = append(lines, "AUTH "+strings.Join(s.srv.opt.Auth.Mechanisms(), " "))
 	}
 	return &wire.Reply{Code: 250, Text: strings.Join(lines, "\n")}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,14 +40,23 @@ func (s *session) auth(args string) error {
 	mechanism, initial, given := strings.Cut(args, " ")
 	mechanism = strings.ToUpper(mechanism)
 	exchange, err := auth.NewExchange(mechanism)
-	if err != nil {
+	if err != nil || !slices.Contains(s.srv.opt.Auth.Mechanisms(), mechanism) {
 		return wire.NewReply(504, "5.5.4", "This mechanism is not known here")
 	}
 	req, err := s.exchange(exchange, initial, given)
 	if err != nil {
 		return err
 	}
-	return s.logIn(mechanism, *req)
+	err = s.logIn(mechanism, *req)
+	if failure := auth.Failure(mechanism); failure != nil && errors.Is(err, auth.ErrRefused) {
+		// The client answers with an empty line, or with nothing to say: only then comes the refusal.
+		s.reply(&wire.Reply{Code: 334, Text: base64.StdEncoding.EncodeToString(failure)})
+		if _, err := s.line(); err != nil {
+			s.done = !s.readError(err)
+			return errAnswered
+		}
+	}
+	return err
 }
 
 // exchange lets a mechanism and the client speak with one another.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"balorg/mail"
@@ -17,6 +18,7 @@ type Options struct {
 	Passwords Passwords
 	Tokens    Tokens                  // nil: there are none
 	Ended     func(credential string) // told of each credential that holds no more, a policy.Means.ID; may be nil
+	Provider  http.RoundTripper       // the way to the OpenID provider; nil: Go's
 	Now       func() time.Time        // nil: time.Now
 }
 
@@ -29,10 +31,11 @@ type Authenticator struct {
 	passwords *passwords
 	verifier  Verifier
 	tokens    Tokens
+	provider  *provider // nil: none is configured
 	ended     func(credential string)
 }
 
-// New makes an Authenticator for local passwords and device tokens.
+// New makes an Authenticator for what is configured.
 func New(opt Options) *Authenticator { return newAuthenticator(opt, argon2id) }
 
 func newAuthenticator(opt Options, derive deriver) *Authenticator {
@@ -44,6 +47,7 @@ func newAuthenticator(opt Options, derive deriver) *Authenticator {
 	p := newPasswords(opt.Passwords, cfg, now, derive)
 	a := &Authenticator{
 		cfg: cfg, now: now, snapshot: opt.Snapshot, throttle: newThrottle(cfg, now), passwords: p, verifier: p, tokens: opt.Tokens, ended: opt.Ended,
+		provider: newProvider(cfg.OIDC, opt.Provider, now),
 	}
 	if a.ended == nil {
 		a.ended = func(string) {}
@@ -57,6 +61,12 @@ func newAuthenticator(opt Options, derive deriver) *Authenticator {
 // Every refusal of a password follows the same work, one hash: what is wrong with a request is looked at before and told after.
 // Only what succeeds may be quick, and what has the form of a device token, which needs no hash.
 func (a *Authenticator) Authenticate(ctx context.Context, req Request) (Result, error) {
+	if isOAuth(req.Mechanism) {
+		if a.provider == nil {
+			return Result{}, &Refusal{Reason: policy.Reason{Code: policy.ReasonMethod, Text: "no OpenID provider is configured"}, User: req.Authzid}
+		}
+		return a.withAccessToken(ctx, req)
+	}
 	if hash, ok := parseToken(req.Password); ok && a.tokens != nil {
 		return a.withToken(ctx, req, hash)
 	}
@@ -102,6 +112,15 @@ func (a *Authenticator) unavailable(req Request, err error) *Unavailable {
 	return &Unavailable{Person: person, User: req.User, Err: err, Reason: policy.Reason{
 		Code: policy.ReasonUnavailable, Text: fmt.Sprintf("the credentials could not be checked: %v", err),
 	}}
+}
+
+// Mechanisms are the SASL mechanisms that are offered, as configured.
+func (a *Authenticator) Mechanisms() []string {
+	all := []string{MechanismPlain, MechanismLogin}
+	if a.provider != nil {
+		all = append(all, MechanismOAuthBearer, MechanismXOAuth2)
+	}
+	return all
 }
 
 // resolve reads the user name and asks policy what it opens.

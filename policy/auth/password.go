@@ -105,6 +105,9 @@ func (p *passwords) lookUp(ctx context.Context, person *policy.Account) (hashed,
 			Code: policy.ReasonNotForApps, Text: fmt.Sprintf("%s is software, which has no password", person.Address), Pos: person.Pos,
 		}, nil
 	}
+	if !p.cfg.Methods.allows(person.Kind, WayPasswords) {
+		return p.dummy, closed(person, WayPasswords), nil
+	}
 	stored, err := p.store.Password(ctx, person.ID)
 	if errors.Is(err, ErrUnset) {
 		return p.dummy, policy.Reason{

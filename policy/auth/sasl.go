@@ -36,35 +36,37 @@ type Exchange struct {
 	request   Request
 }
 
-// NewExchange begins an exchange of one of Mechanisms.
+// NewExchange begins an exchange of a mechanism. Whether it is offered is for Authenticator.Mechanisms to say.
 func NewExchange(mechanism string) (*Exchange, error) {
 	switch mechanism {
-	case MechanismPlain, MechanismLogin:
+	case MechanismPlain, MechanismLogin, MechanismOAuthBearer, MechanismXOAuth2:
 		return &Exchange{mechanism: mechanism}, nil
 	}
 	return nil, ErrNoMechanism
 }
-
-// Mechanisms are those that NewExchange knows.
-func Mechanisms() []string { return []string{MechanismPlain, MechanismLogin} }
 
 // Next takes a response and answers either the next challenge or the finished request.
 func (e *Exchange) Next(response []byte) (challenge []byte, done *Request, err error) {
 	if len(response) > maxMessage {
 		return nil, nil, ErrSASL
 	}
-	if e.mechanism == MechanismPlain {
-		return e.plain(response)
+	if e.mechanism == MechanismLogin {
+		return e.login(response)
 	}
-	return e.login(response)
+	return e.single(response)
 }
 
-func (e *Exchange) plain(response []byte) ([]byte, *Request, error) {
+// single is a mechanism of one message, which the client sends.
+func (e *Exchange) single(response []byte) ([]byte, *Request, error) {
 	if response == nil && e.steps == 0 {
 		e.steps++
 		return []byte{}, nil, nil
 	}
-	request, err := ParsePlain(response)
+	parse := ParsePlain
+	if isOAuth(e.mechanism) {
+		parse = func(message []byte) (Request, error) { return parseOAuth(e.mechanism, message) }
+	}
+	request, err := parse(response)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -100,6 +100,9 @@ func (a *Authenticator) resolveToken(req Request, token policy.Token, known bool
 		}}, false
 	}
 	person, access, ok = a.snapshot().ResolveToken(token, login, policy.Scope(req.Protocol))
+	if ok && !a.cfg.Methods.allows(person.Kind, WayTokens) {
+		return login, person, policy.Access{Mailbox: access.Mailbox, Reason: closed(person, WayTokens)}, false
+	}
 	return login, person, access, ok
 }
 

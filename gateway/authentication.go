@@ -1,0 +1,40 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+
+	"balorg/configs"
+	"balorg/policy/auth"
+)
+
+// checkAuthentication is what the section authentication says, and the files it names.
+func (c *Config) checkAuthentication() configs.Problems {
+	problems := c.Authentication.Check()
+	if ca := c.Authentication.OIDC.CA; ca.Set {
+		if _, err := loadRoots(c.path(ca.V)); err != nil {
+			problems.Add(ca.Pos, "", "%v", err)
+		}
+	}
+	return problems
+}
+
+// newAuth makes what says who somebody is.
+func (g *Gateway) newAuth(cfg *Config) error {
+	opt := auth.Options{
+		Config: cfg.Authentication, Snapshot: g.snapshot.Load, Passwords: g.st.settings, Tokens: g.st.tokens, Ended: g.sessions.EndCredential,
+	}
+	if ca := cfg.Authentication.OIDC.CA; ca.Set {
+		roots, err := loadRoots(cfg.path(ca.V))
+		if err != nil {
+			return fmt.Errorf("OpenID provider: %w", err)
+		}
+		way := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented so
+		way.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+		opt.Provider = way
+		g.onStop(way.CloseIdleConnections)
+	}
+	g.auth = auth.New(opt)
+	return nil
+}
