@@ -121,6 +121,8 @@ type Loaded struct {
 	// Inputs are the files read, by name, as they were: a reload on change compares them.
 	Inputs []configs.File
 
+	accounts, delegations []configs.File // those of Inputs
+
 	notices *notice.Templates // nil: nobody is notified
 
 	unread bool // balorg.yaml itself could not be read
@@ -128,7 +130,10 @@ type Loaded struct {
 
 // Load reads and checks balorg.yaml at path with all that it names: the very checks of the daemon. It answers what it could
 // read even when there are problems; only a Loaded without errors may be served.
-func Load(path string) (*Loaded, configs.Problems) {
+func Load(path string) (*Loaded, configs.Problems) { return loadWith(path, nil) }
+
+// loadWith is Load as if some of the files of accounts and delegations held something else.
+func loadWith(path string, instead []configs.File) (*Loaded, configs.Problems) {
 	cfg := &Config{file: path}
 	files, problems := configs.ReadFiles(path)
 	if len(files) != 1 {
@@ -152,11 +157,19 @@ func Load(path string) (*Loaded, configs.Problems) {
 	}{{cfg.Accounts, &src.Accounts, &src.AccountsMissing}, {cfg.Delegations, &src.Delegations, &src.DelegationsMissing}} {
 		read, found := configs.ReadFiles(cfg.path(kind.path))
 		problems = append(problems, found...)
+		for i, file := range read {
+			if n := slices.IndexFunc(instead, func(f configs.File) bool { return f.Name == file.Name }); n >= 0 {
+				read[i] = instead[n]
+			}
+		}
 		*kind.files, *kind.missing = read, found.Err() != nil
 	}
 	roster, found := policy.Load(src)
 	problems = append(problems, found...)
-	return &Loaded{Config: cfg, Roster: roster, notices: notices, Inputs: slices.Concat(files, src.Accounts, src.Delegations)}, problems.Sorted()
+	return &Loaded{
+		Config: cfg, Roster: roster, notices: notices, accounts: src.Accounts, delegations: src.Delegations,
+		Inputs: slices.Concat(files, src.Accounts, src.Delegations),
+	}, problems.Sorted()
 }
 
 // brokenConfig tells whether an error is in balorg.yaml itself.

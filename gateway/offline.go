@@ -13,6 +13,7 @@ import (
 
 	"balorg/gateway/control"
 	"balorg/ldapserver/directory"
+	"balorg/mail"
 	"balorg/policy"
 	"balorg/policy/auth"
 )
@@ -60,8 +61,10 @@ func (o *offline) Call(ctx context.Context, op string, args any, each func(json.
 	case OpAuditList, OpAuditVerify, OpAuditExport, OpCheckStore, OpQueueList, OpQueueShow, OpQueueRetry, OpQueueRemove, OpDirectorySearch, OpDirectoryStatus,
 		OpTokenList, OpTokenRevoke:
 		return fmt.Errorf("there is no state in %s yet; the daemon makes it when it first starts", o.loaded.Config.StateDir())
-	case OpExplain:
-		ops := map[string]control.Op{OpExplain: admin{look: o.look}.explain()}
+	case OpExplain, OpAccountList, OpDelegationList:
+		a := admin{look: o.look}
+		ops := a.accountOperations(func(context.Context) (map[mail.AccountID]time.Time, error) { return nil, nil }) // nobody ever logged in
+		ops[OpExplain] = a.explain()
 		return control.Local(ops, nil).Call(ctx, op, args, each)
 	}
 	caller, err := o.open()

@@ -34,6 +34,9 @@ const (
 	OpQueueRemove = "queue.remove"
 	OpCheckStore  = "check-store"
 
+	OpAccountList    = "account.list"
+	OpDelegationList = "delegation.list"
+
 	OpDirectoryImport = "directory.import"
 	OpDirectorySearch = "directory.search"
 	OpDirectoryStatus = "directory.status"
@@ -217,6 +220,7 @@ func (st *state) operations(a admin) map[string]control.Op {
 	}
 	maps.Copy(ops, st.queueOperations())
 	maps.Copy(ops, st.tokenOperations(a))
+	maps.Copy(ops, a.accountOperations(func(ctx context.Context) (map[mail.AccountID]time.Time, error) { return st.lastLogins(ctx, false) }))
 	maps.Copy(ops, st.directoryOperations(a))
 	return ops
 }

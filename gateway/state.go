@@ -20,6 +20,7 @@ import (
 	"balorg/store/audit"
 	"balorg/store/body"
 	"balorg/store/identity"
+	"balorg/store/lastlogin"
 	"balorg/store/mailbox"
 	"balorg/store/sent"
 	"balorg/store/setting"
@@ -40,6 +41,7 @@ type state struct {
 	subscriptions *subscription.Table
 	transfers     *transfer.Table
 	sent          *sent.Table
+	logins        *lastlogin.Table
 	national      *directory.Table
 	spool         string // folder for messages that are held while it is decided what becomes of them
 	queue         *queue.Queue
@@ -103,6 +105,7 @@ func openState(cfg *Config, log *slog.Logger) (*state, error) {
 		subscriptions: subscription.New(db),
 		transfers:     transfer.New(db),
 		sent:          sent.New(db),
+		logins:        lastlogin.New(db),
 		national:      directory.NewTable(db),
 		spool:         spool,
 		log:           log,
@@ -298,6 +301,9 @@ func putIdentities(tx store.Writer, changes []policy.Identity) error {
 // files may stay as they are for months.
 func (st *state) housekeep(ctx context.Context, cfg *Config, now time.Time) error {
 	var errs []error
+	if _, err := st.lastLogins(ctx, true); err != nil { // before the records leave
+		errs = append(errs, err)
+	}
 	if _, err := st.trace.Prune(ctx, now.Add(-cfg.Audit.Retention)); err != nil {
 		errs = append(errs, fmt.Errorf("removing old trace records: %w", err))
 	}
@@ -368,6 +374,9 @@ func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 			if more, err = notice.Forget(tx, id); err != nil || more {
 				return err
 			}
+			if err := lastlogin.Forget(tx, id); err != nil {
+				return err
+			}
 			if err := setting.Forget(tx, id); err != nil {
 				return err
 			}
@@ -384,5 +393,5 @@ func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 func (st *state) check(ctx context.Context) ([]string, error) {
 	return store.Check(ctx, st.db,
 		body.Checker{Bodies: st.bodies, Referrers: []body.Referrer{st.boxes, st.queue}, Contents: true}, st.boxes, st.queue, st.trace.Checker(),
-		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.tokens, st.subscriptions, st.sent, notice.Table{}}}, st.settings.Table, st.tokens, st.subscriptions, st.transfers, st.sent, notice.Table{}, st.national)
+		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.tokens, st.subscriptions, st.sent, st.logins, notice.Table{}}}, st.logins, st.settings.Table, st.tokens, st.subscriptions, st.transfers, st.sent, notice.Table{}, st.national)
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -89,6 +90,27 @@ func (s *Snapshot) Account(a mail.Address) (*Account, bool) {
 func (s *Snapshot) ByID(id mail.AccountID) (*Account, bool) {
 	account, ok := s.byID[id]
 	return account, ok
+}
+
+// Held is a delegation with the person's own choices laid over it.
+type Held struct {
+	Delegation
+	Home     bool // the person's default account
+	Notified bool
+}
+
+// Delegations answers every delegation between accounts in use, in order of mailbox and person.
+func (s *Snapshot) Delegations() []Held {
+	var all []Held
+	for _, grants := range s.grants {
+		for _, g := range grants {
+			all = append(all, Held{g.Delegation, g.isHome, g.notify})
+		}
+	}
+	slices.SortFunc(all, func(a, b Held) int {
+		return cmp.Or(strings.Compare(string(a.Mailbox), string(b.Mailbox)), strings.Compare(string(a.Account), string(b.Account)))
+	})
+	return all
 }
 
 // Accounts answers every account of the files in order of address, closed ones included.

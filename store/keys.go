@@ -16,6 +16,7 @@ const (
 	PrefixQueue        = "q/"
 	PrefixSubscription = "s/"
 	PrefixTransfer     = "t/"
+	PrefixLastLogin    = "u/"
 )
 
 // PrefixLarge is the part of the key space whose values may be large: an engine keeps them where size costs less than beside their keys. A
@@ -45,5 +46,6 @@ func Tables() []Table {
 		{PrefixQueue, "../smtp/queue", "messages on their way, their recipients, what was accepted a moment ago"},
 		{PrefixSubscription, "subscription", "folders a person subscribed to or unsubscribed from"},
 		{PrefixTransfer, "transfer", "copies and moves between mail stores that are under way"},
+		{PrefixLastLogin, "lastlogin", "when each person last logged in, longer than the trace knows"},
 	}
 }

@@ -56,7 +56,9 @@ type flags struct {
 func commands() []command {
 	return []command{
 		serveCommand(), demoCommand(), checkCommand(), reloadCommand(), explainCommand(),
-		accountPasswdCommand(), accountRestoreCommand(), accountNewCommand(), delegationDefaultCommand(),
+		accountListCommand(), accountShowCommand(), accountAddCommand(), accountEditCommand(), accountRemoveCommand(),
+		accountPasswdCommand(), accountRestoreCommand(), accountNewCommand(),
+		delegationListCommand(), delegationAddCommand(), delegationRemoveCommand(), delegationDefaultCommand(),
 		tokenAddCommand(), tokenListCommand(), tokenRevokeCommand(),
 		sessionListCommand(), sessionEndCommand(),
 		queueListCommand(), queueShowCommand(), queueRetryCommand(), queueRemoveCommand(),

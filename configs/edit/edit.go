@@ -161,16 +161,20 @@ type Item struct {
 // Pos is where the entry stands.
 func (i *Item) Pos() configs.Pos { return i.list.doc.pos(i.node) }
 
-// Get is the text of a key, as the file has it.
-func (i *Item) Get(key string) (string, bool) {
-	if i.node.Kind != yaml.MappingNode {
-		return "", false
+// Get is the text of a key, or of a key under another, as the file has it.
+func (i *Item) Get(path ...string) (string, bool) {
+	n := i.node
+	for _, key := range path {
+		at := -1
+		if n.Kind == yaml.MappingNode {
+			at = find(n, key)
+		}
+		if at < 0 {
+			return "", false
+		}
+		n = n.Content[at+1]
 	}
-	n := find(i.node, key)
-	if n < 0 || i.node.Content[n+1].Kind != yaml.ScalarNode || i.node.Content[n+1].Tag == "!!null" {
-		return "", false
-	}
-	return i.node.Content[n+1].Value, true
+	return n.Value, n.Kind == yaml.ScalarNode && n.Tag != "!!null"
 }
 
 // Set gives a key a value, added at the end of the entry when it has none.
