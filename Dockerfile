@@ -15,6 +15,6 @@ COPY --from=build --chown=65532:65532 /state /var/lib/balorg
 COPY --from=build --chown=65532:65532 /temp /tmp
 USER 65532:65532
 VOLUME /var/lib/balorg
-EXPOSE 25 143 465 587 993 9143
+EXPOSE 25 143 443 465 587 993 9143
 ENTRYPOINT ["/balorg"]
 CMD ["serve", "--config", "/etc/balorg/balorg.yaml"]

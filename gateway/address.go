@@ -50,7 +50,7 @@ func texts(a Addresses) []string {
 func (l ListenConfig) check() configs.Problems {
 	var problems configs.Problems
 	first := make(map[Address]configs.Pos)
-	all := slices.Concat(l.IMAP, l.IMAPS, l.Submission, l.Submissions, l.Inbound, l.LDAP, l.LDAPS, l.Metrics)
+	all := slices.Concat(l.IMAP, l.IMAPS, l.Submission, l.Submissions, l.Inbound, l.LDAP, l.LDAPS, l.HTTPS, l.Metrics)
 	for _, a := range l.LMTP {
 		all = append(all, configs.Value[Address]{V: Address(a.V), Pos: a.Pos, Set: true})
 	}
@@ -75,6 +75,7 @@ func (l ListenConfig) equal(next ListenConfig) bool {
 		{l.Submissions, next.Submissions},
 		{l.LDAP, next.LDAP},
 		{l.LDAPS, next.LDAPS},
+		{l.HTTPS, next.HTTPS},
 		{l.Inbound, next.Inbound},
 		{l.Metrics, next.Metrics},
 	} {

@@ -61,6 +61,7 @@ type ListenConfig struct {
 	LMTP        LocalAddresses `yaml:"lmtp"`
 	LDAP        Addresses      `yaml:"ldap"`
 	LDAPS       Addresses      `yaml:"ldaps"`
+	HTTPS       Addresses      `yaml:"https"`
 	Metrics     Addresses      `yaml:"metrics"`
 }
 

@@ -43,7 +43,7 @@ type DemoOptions struct {
 }
 
 // demoPorts are the ports of the demo's configuration, before the offset; demoSink is that of what stands for all other operators.
-func demoPorts() []int { return []int{1143, 1993, 1587, 1465, 1025, 1024, 1389, 1636, 9143} }
+func demoPorts() []int { return []int{1143, 1993, 1587, 1465, 1025, 1024, 1389, 1636, 1443, 9143} }
 
 const demoSink = 1026
 
@@ -257,6 +257,7 @@ func (g *Gateway) printDemo(opt DemoOptions, config string, hop *sink) error {
 		{"LMTP", "from a mail server beside", l.LMTP},
 		{"LDAP", "StartTLS", l.LDAP},
 		{"LDAPS", "TLS", l.LDAPS},
+		{"HTTPS", "the portal: https://localhost:" + portOf(first(l.HTTPS)) + "/", l.HTTPS},
 		{"sink", "stands for all other operators: " + hop.folder, []string{hop.address()}},
 		{"HTTP", "/metrics /healthz /readyz", l.Metrics},
 	} {
@@ -297,6 +298,11 @@ func first(list []string) string {
 		return ""
 	}
 	return list[0]
+}
+
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address) // one of ours, or none
+	return port
 }
 
 func describeAccess(snap *policy.Snapshot, person mail.AccountID) string {

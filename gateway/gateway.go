@@ -56,6 +56,7 @@ type Listeners struct {
 	LMTP        []string `json:"lmtp,omitempty"`
 	LDAP        []string `json:"ldap,omitempty"`
 	LDAPS       []string `json:"ldaps,omitempty"`
+	HTTPS       []string `json:"https,omitempty"`
 	Metrics     []string `json:"metrics,omitempty"`
 }
 
@@ -92,6 +93,7 @@ type Gateway struct {
 	imap, imaps *server
 	smtp        smtpServices
 	ldap        ldapServices
+	https       httpsService
 	web         *web
 	control     *control.Server
 	stops       []func() // in the order they were registered; run backwards
@@ -166,6 +168,9 @@ func New(opt Options) (g *Gateway, err error) {
 	if err := g.newLDAP(cfg); err != nil {
 		return nil, err
 	}
+	if err := g.newPortal(cfg); err != nil {
+		return nil, err
+	}
 	if err := g.listen(cfg); err != nil {
 		return nil, err
 	}
@@ -221,6 +226,9 @@ func (g *Gateway) listen(cfg *Config) error {
 	if err := g.listenLDAP(cfg); err != nil {
 		return err
 	}
+	if err := g.listenHTTPS(cfg); err != nil {
+		return err
+	}
 	if err := g.web.listen(texts(cfg.Listen.Metrics)); err != nil {
 		return err
 	}
@@ -234,7 +242,8 @@ func (g *Gateway) Listeners() Listeners {
 		IMAP: g.imap.addresses(), IMAPS: g.imaps.addresses(),
 		Submission: g.smtp.submission.addresses(), Submissions: g.smtp.submissions.addresses(),
 		Inbound: g.smtp.inbound.addresses(), LMTP: g.smtp.lmtp.addresses(),
-		LDAP: g.ldap.ldap.addresses(), LDAPS: g.ldap.ldaps.addresses(), Metrics: g.web.addresses(),
+		LDAP: g.ldap.ldap.addresses(), LDAPS: g.ldap.ldaps.addresses(),
+		HTTPS: g.https.server.addresses(), Metrics: g.web.addresses(),
 	}
 }
 
@@ -284,16 +293,17 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer g.stop()
 	serving, tell := context.WithCancel(context.WithoutCancel(ctx))
 	defer tell()
-	servers := slices.Concat([]*server{g.imap, g.imaps}, g.smtp.all(), g.ldap.all())
+	servers := slices.Concat([]*server{g.imap, g.imaps}, g.smtp.all(), g.ldap.all(), []*server{g.https.server})
 	for _, s := range servers {
 		s.start(serving)
 	}
 	var workers sync.WaitGroup
-	fault := make(chan error, 3)
+	fault := make(chan error, 4)
 	if len(g.web.listeners) > 0 {
 		workers.Go(func() { fault <- g.web.serve() })
 	}
 	workers.Go(func() { fault <- g.control.Serve() })
+	workers.Go(func() { fault <- g.https.run() })
 	background, stopWorkers := context.WithCancel(ctx)
 	workers.Go(func() { g.watchFiles(background) })
 	workers.Go(func() { g.housekeeping(background) })
@@ -325,6 +335,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		s.closeListeners()
 	}
 	tell() // sessions say BYE, or 421
+	workers.Go(g.https.stop)
 	drainAll(servers...)
 	stopWorkers()
 	g.control.Close()

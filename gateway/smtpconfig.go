@@ -128,7 +128,7 @@ func (c *Config) needsTLS() bool {
 	l := c.Listen
 	return (len(l.IMAP) > 0 || len(l.IMAPS) > 0) && !c.IMAP.InsecureLogin ||
 		(len(l.Submission) > 0 && !c.Submission.InsecureLogin) || len(l.Submissions) > 0 || (len(l.Inbound) > 0 && !c.Inbound.InsecureNoTLS) ||
-		(len(l.LDAP) > 0 && !c.Directory.InsecureBind) || len(l.LDAPS) > 0
+		(len(l.LDAP) > 0 && !c.Directory.InsecureBind) || len(l.LDAPS) > 0 || len(l.HTTPS) > 0
 }
 
 func (c *Config) checkSMTP() configs.Problems {

@@ -42,6 +42,7 @@ listen:
   lmtp: "127.0.0.1:0"
   ldap: "127.0.0.1:0"
   ldaps: "127.0.0.1:0"
+  https: "127.0.0.1:0"
   metrics: "127.0.0.1:0"
 inbound: {networks: [127.0.0.0/8]}
 trust_space: {extra_domains: [chu-exemple.mssante.fr]}

@@ -1,0 +1,104 @@
+package gateway_test
+
+import (
+	"crypto/tls"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"testing"
+
+	"balorg/gateway/gatewaytest"
+)
+
+// browser is one that trusts the gateway.
+type browser struct {
+	t    *testing.T
+	http *http.Client
+	at   string
+}
+
+func newBrowser(t *testing.T, g *gatewaytest.Gateway) *browser {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: g.Roots()}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &browser{t, &http.Client{Transport: transport, Jar: jar}, "https://" + g.Listeners().HTTPS[0]}
+}
+
+func (b *browser) read(resp *http.Response, err error) (where, body string) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return resp.Request.URL.Path, string(content)
+}
+
+func (b *browser) get(path string) (where, body string) {
+	b.t.Helper()
+	return b.read(b.http.Get(b.at + path))
+}
+
+func (b *browser) send(path string, form url.Values) (where, body string) {
+	b.t.Helper()
+	return b.read(b.http.PostForm(b.at+path, form))
+}
+
+// csrf is the token of a page's forms.
+func (b *browser) csrf(path string) string {
+	b.t.Helper()
+	_, body := b.get(path)
+	_, rest, _ := strings.Cut(body, `name="csrf" value="`)
+	token, _, ok := strings.Cut(rest, `"`)
+	if !ok {
+		b.t.Fatalf("%s has no form:\n%s", path, body)
+	}
+	return token
+}
+
+func (b *browser) logIn(local string) (where string) {
+	b.t.Helper()
+	where, _ = b.send("/login", url.Values{"user": {string(address(local))}, "password": {gatewaytest.Password(local)}})
+	return where
+}
+
+// TestPortalLogin: with the passwords of everything else, until the password is changed.
+func TestPortalLogin(t *testing.T) {
+	g := gatewaytest.Start(t, nil, claire)
+	b := newBrowser(t, g)
+	if where := b.logIn(secretariat); where != "/login" {
+		t.Errorf("the secretariat is at %s", where)
+	}
+	if where := b.logIn(claire); where != "/" {
+		t.Fatalf("Claire is at %s", where)
+	}
+	if all := g.Sessions(); len(all) != 1 || all[0].Protocol != "portal" {
+		t.Errorf("sessions: %+v", all)
+	}
+	g.SetPassword(address(claire), "another-password")
+	if where, _ := b.get("/"); where != "/login" {
+		t.Errorf("after the change she is at %s", where)
+	}
+	if got := g.Metrics()[`balorg_gateway_portal_logins_total{outcome="refused"}`]; got != 1 {
+		t.Errorf("%v refusals counted", got)
+	}
+}
+
+// TestPortalStops: a browser that keeps its connection open does not hold up the end.
+func TestPortalStops(t *testing.T) {
+	g := gatewaytest.Start(t, nil)
+	newBrowser(t, g).get("/login")
+	g.Stop()
+	if strings.Contains(g.Log.String(), "cutting connections") {
+		t.Error("the connection was cut")
+	}
+}
