@@ -9,6 +9,7 @@ type ChoiceKind string
 const (
 	ChoiceDefault ChoiceKind = "default" // which account is opened first
 	ChoiceNotify  ChoiceKind = "notify"  // whether a mailbox notifies them
+	ChoiceRedList ChoiceKind = "redlist" // whether the directory hides them
 )
 
 // Choice is a person's own setting, laid over the files' value. It records the file's value it was made against and lapses
@@ -16,7 +17,7 @@ const (
 type Choice struct {
 	Kind    ChoiceKind     `json:"kind"`
 	Person  mail.AccountID `json:"person"`
-	Mailbox mail.AccountID `json:"mailbox"` // the new default account (the person: their own mailbox), or the one that notifies
+	Mailbox mail.AccountID `json:"mailbox"` // the new default account (the person: their own mailbox), or the one that notifies; of the red list, the person
 	On      bool           `json:"on,omitempty"`
 	// The file's value when the choice was made: FileDefault for the default account (the person: none), FileNotify.
 	FileDefault mail.AccountID `json:"file_default,omitempty"`
@@ -40,6 +41,16 @@ func (s *Snapshot) ChooseNotify(person, mailbox mail.AccountID, on bool) (Choice
 		return Choice{}, false
 	}
 	return Choice{Kind: ChoiceNotify, Person: person, Mailbox: mailbox, On: on, FileNotify: g.Notify}, true
+}
+
+// ChooseRedList is the wish to be on the red list, or no longer. It stands beside what the files say: they put people on the list whatever these
+// wish, and alone take off whom they put on. It is false for accounts that are no person's.
+func (s *Snapshot) ChooseRedList(person mail.AccountID, on bool) (Choice, bool) {
+	account, ok := s.byID[person]
+	if !ok || !account.Kind.Nominative() {
+		return Choice{}, false
+	}
+	return Choice{Kind: ChoiceRedList, Person: person, Mailbox: person, On: on}, true
 }
 
 // Lapsed answers the choices that no longer hold in this snapshot and are to be deleted, lest they hold again once the files say again
@@ -70,6 +81,14 @@ func (s *Snapshot) applyChoice(c Choice) bool {
 			return false
 		}
 		g.notify = c.On
+		return true
+	case ChoiceRedList:
+		account := s.byID[c.Person]
+		if !c.On || !account.Kind.Nominative() {
+			return false // a wish that was taken back
+		}
+		account.RedListWish = !account.RedList
+		account.RedList = true
 		return true
 	}
 	return false

@@ -133,13 +133,15 @@ type Account struct {
 	Structure   Structure
 	Responsible mail.Address // identifier of the professional who answers for an Org or App; never shown to users
 
-	RedList   bool
+	RedList   bool // hidden by the directory; in a Snapshot also by the person's own wish
 	Admin     bool
 	Sender    Sender
 	Notify    mail.Address // the ordinary address for notifications, or empty
 	Mailstore string       // name of a mail store of the daemon's configuration
 	Quota     int64        // octets; zero: no limit of its own
 	Language  string       // fr, en, or empty for the platform's
+
+	RedListWish bool // on the red list by the person's wish alone: they may take it back; never in a Roster
 
 	Pos configs.Pos // where the files define it
 }

@@ -90,13 +90,20 @@ func (s *Snapshot) See(viewer, opened mail.AccountID, entry mail.Address) Decisi
 	case listing == Listed:
 		decision.Reason = Reason{ReasonVisible, fmt.Sprintf("%s is an account of this platform", account.Address), account.Pos}
 	case !decision.Allowed:
-		decision.Reason = Reason{ReasonRedList, fmt.Sprintf("%s is on the red list", account.Address), account.Pos}
+		decision.Reason = Reason{ReasonRedList, redListed(account), account.Pos}
 	case account.ID == viewer || account.ID == opened:
-		decision.Reason = Reason{ReasonOwn, fmt.Sprintf("%s is on the red list, and the viewer's own", account.Address), account.Pos}
+		decision.Reason = Reason{ReasonOwn, redListed(account) + ", and the viewer's own", account.Pos}
 	default:
-		decision.Reason = Reason{ReasonAdmin, fmt.Sprintf("%s is on the red list; %s is an administrator", account.Address, who.Address), who.Pos}
+		decision.Reason = Reason{ReasonAdmin, fmt.Sprintf("%s; %s is an administrator", redListed(account), who.Address), who.Pos}
 	}
 	return decision
+}
+
+func redListed(a *Account) string {
+	if a.RedListWish {
+		return fmt.Sprintf("%s is on the red list by their own wish", a.Address)
+	}
+	return fmt.Sprintf("%s is on the red list", a.Address)
 }
 
 func seeNational(sight Sight, opened *Account, entry mail.Address) Decision {

@@ -378,3 +378,50 @@ func TestReasonString(t *testing.T) {
 		t.Errorf("%s", r)
 	}
 }
+
+// TestRedListWish: a person may add themselves to the red list and take that back; what the files say holds whatever they wish.
+func TestRedListWish(t *testing.T) {
+	r := demoRoster(t)
+	ids := liveIdentities(r)
+	file := policy.NewSnapshot(r, ids, nil)
+	wish := func(who mail.Address, on bool) policy.Choice {
+		t.Helper()
+		c, ok := file.ChooseRedList(idOf(who), on)
+		if !ok {
+			t.Fatalf("%s may not choose", who)
+		}
+		return c
+	}
+	for _, no := range []mail.Address{sec, imagerie} {
+		if _, ok := file.ChooseRedList(idOf(no), true); ok {
+			t.Errorf("%s chose", no)
+		}
+	}
+	for _, tt := range []struct {
+		who            mail.Address
+		on             bool
+		listed, wished bool
+		lapses         int
+	}{
+		{claire, true, true, true, 0},
+		{claire, false, false, false, 1},
+		{lea, true, true, false, 0},
+		{lea, false, true, false, 1},
+	} {
+		s := policy.NewSnapshot(r, ids, []policy.Choice{wish(tt.who, tt.on)})
+		a, _ := s.Account(tt.who)
+		if a.RedList != tt.listed || a.RedListWish != tt.wished || len(s.Lapsed()) != tt.lapses {
+			t.Errorf("%s wishes %v: listed %v, by wish %v, lapsed %v", tt.who, tt.on, a.RedList, a.RedListWish, s.Lapsed())
+		}
+		if sees := s.See(idOf(paul), idOf(paul), tt.who); sees.Allowed == tt.listed {
+			t.Errorf("%s wishes %v: Paul sees: %+v", tt.who, tt.on, sees)
+		}
+	}
+	org := policy.Choice{Kind: policy.ChoiceRedList, Person: idOf(sec), Mailbox: idOf(sec), On: true}
+	if a, _ := policy.NewSnapshot(r, ids, []policy.Choice{org}).Account(sec); a.RedList {
+		t.Error("a service is on the red list by a choice that is no person's")
+	}
+	if a, _ := policy.NewSnapshot(r, ids, nil).Account(claire); a.RedList {
+		t.Error("a wish has changed the roster")
+	}
+}
