@@ -34,7 +34,7 @@ type httpsService struct {
 // newPortal makes the pages.
 func (g *Gateway) newPortal(cfg *Config) error {
 	pages, err := portal.New(portal.Options{
-		Snapshot: g.snapshot.Load, Auth: g.auth, Trace: g.st.trace, Sessions: &g.sessions,
+		Snapshot: g.snapshot.Load, Auth: g.auth, Trace: g.st.trace, Sessions: &g.sessions, Choose: g.choose, Unread: g.unread,
 		Language: cfg.Language.V, Logger: g.log, Metrics: g.reg,
 	})
 	if err != nil {

@@ -2,6 +2,8 @@ package gateway_test
 
 import (
 	"crypto/tls"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -9,7 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"balorg/gateway"
 	"balorg/gateway/gatewaytest"
+	"balorg/policy"
 )
 
 // browser is one that trusts the gateway.
@@ -100,5 +104,45 @@ func TestPortalStops(t *testing.T) {
 	g.Stop()
 	if strings.Contains(g.Log.String(), "cutting connections") {
 		t.Error("the connection was cut")
+	}
+}
+
+// TestPortalDefault: what is chosen on the page is what the next log-in opens, and the red list hides at once.
+func TestPortalDefault(t *testing.T) {
+	g := gatewaytest.Start(t, nil, claire, noemie)
+	mine := string(address(claire))
+	if err := submit(t, g, claire, mine, mine, mine); err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser(t, g)
+	b.logIn(claire)
+	if _, body := b.get("/"); !strings.Contains(body, "<strong>1</strong>") {
+		t.Errorf("the page does not tell of the unread message:\n%s", body)
+	}
+	login(t, g, claire)
+	if got := opened(g, claire); got != address(claire) {
+		t.Fatalf("opens %s", got)
+	}
+	b.send("/choices", url.Values{"csrf": {b.csrf("/")}, "default": {string(address(urgences))}})
+	conn := login(t, g, claire)
+	if err := conn.Noop().Wait(); err != nil {
+		t.Fatal(err)
+	}
+	all := g.Sessions()
+	if got := all[len(all)-1]; got.Protocol != "imap" || got.Mailbox != address(urgences) {
+		t.Errorf("the next log-in opens %s", got.Mailbox)
+	}
+	b.send("/redlist", url.Values{"csrf": {b.csrf("/")}, "hidden": {"yes"}})
+	if _, body := b.get("/"); !strings.Contains(body, "à votre demande") {
+		t.Error("she is not on the red list")
+	}
+	var answer policy.Explanation
+	err := g.Call(gateway.OpExplain, policy.Question{Person: address(noemie), See: address(claire)}, func(v json.RawMessage) {
+		if err := json.Unmarshal(v, &answer); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil || !strings.Contains(fmt.Sprint(answer), "by their own wish") {
+		t.Errorf("explained: %+v, %v", answer, err)
 	}
 }

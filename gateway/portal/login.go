@@ -124,8 +124,3 @@ func (p *Portal) logout(c *call) {
 	http.SetCookie(c.w, cookie(""))
 	c.redirect("/login?out")
 }
-
-// home is the first page after logging in.
-func (p *Portal) home(c *call) {
-	c.show(http.StatusOK, "message", view{Title: c.L("Mes comptes", "My accounts"), Body: c.L("Vous êtes connecté.", "You are logged in.")})
-}

@@ -60,6 +60,10 @@ type Options struct {
 	Auth     Authenticator
 	Trace    Trace
 	Sessions *session.Table
+	// Choose keeps what a person has chosen, and puts it into effect.
+	Choose func(ctx context.Context, choices ...policy.Choice) error
+	// Unread answers how many messages of a mailbox's INBOX are unread, or false when that cannot be told in time.
+	Unread   func(ctx context.Context, mailbox *policy.Account) (count int, known bool)
 	Language string // of the platform: fr or en; empty is fr
 	Logger   *slog.Logger
 	Metrics  prometheus.Registerer
@@ -98,6 +102,8 @@ func (p *Portal) routes() http.Handler {
 	mux.HandleFunc("POST /login", p.page(p.login))
 	mux.HandleFunc("POST /logout", p.mine(p.logout))
 	mux.HandleFunc("GET /{$}", p.mine(p.home))
+	mux.HandleFunc("POST /choices", p.mine(p.choose))
+	mux.HandleFunc("POST /redlist", p.mine(p.redList))
 	mux.HandleFunc("/", p.page(func(c *call) { c.fail(http.StatusNotFound) }))
 	// A form of another site is refused, whoever is logged in: also one that logs the browser in as somebody else.
 	guard := http.NewCrossOriginProtection()

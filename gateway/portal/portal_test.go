@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,12 +38,13 @@ type desk struct {
 	records []audit.Record
 	method  policy.Method
 	fault   error // of the next log-in
+	chosen  []policy.Choice
 }
 
 func newDesk(t *testing.T, change ...func(*Options)) *desk {
 	t.Helper()
-	d := &desk{t: t, snap: snapshot(t), method: policy.MethodPassword}
-	opt := Options{Snapshot: d.snapshot, Auth: d, Trace: d, Sessions: &d.sessions, Logger: slog.New(slog.DiscardHandler)}
+	d := &desk{t: t, snap: snapshot(t, nil), method: policy.MethodPassword}
+	opt := Options{Snapshot: d.snapshot, Auth: d, Trace: d, Sessions: &d.sessions, Logger: slog.New(slog.DiscardHandler), Choose: d.choose, Unread: unread}
 	for _, c := range change {
 		c(&opt)
 	}
@@ -56,7 +58,7 @@ func newDesk(t *testing.T, change ...func(*Options)) *desk {
 }
 
 // snapshot makes the rules of the demo's files, edited: old and new texts in turns.
-func snapshot(t *testing.T, replace ...string) *policy.Snapshot {
+func snapshot(t *testing.T, choices []policy.Choice, replace ...string) *policy.Snapshot {
 	t.Helper()
 	src := policy.Source{Mailstores: []string{"local"}}
 	for name, files := range map[string]*[]configs.File{"demo/accounts.yaml": &src.Accounts, "demo/delegations.yaml": &src.Delegations} {
@@ -74,7 +76,7 @@ func snapshot(t *testing.T, replace ...string) *policy.Snapshot {
 	for _, a := range roster.Accounts {
 		identities = append(identities, policy.Identity{ID: id(a.Address.Local()), Address: a.Address, State: policy.IdentityLive})
 	}
-	return policy.NewSnapshot(roster, identities, nil)
+	return policy.NewSnapshot(roster, identities, choices)
 }
 
 func id(local string) mail.AccountID { return mail.AccountID("id-" + local) }
@@ -85,6 +87,32 @@ func (d *desk) snapshot() *policy.Snapshot {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.snap
+}
+
+// choose puts choices into effect as the gateway does.
+func (d *desk) choose(_ context.Context, choices ...policy.Choice) error {
+	d.mu.Lock()
+	for _, c := range choices {
+		d.chosen = slices.DeleteFunc(d.chosen, func(o policy.Choice) bool {
+			return o.Kind == c.Kind && o.Person == c.Person && (o.Mailbox == c.Mailbox || c.Kind == policy.ChoiceDefault)
+		})
+		d.chosen = append(d.chosen, c)
+	}
+	d.mu.Unlock()
+	d.load()
+	return nil
+}
+
+// load makes the rules of the demo's files anew, edited, with what was chosen.
+func (d *desk) load(replace ...string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.snap = snapshot(d.t, d.chosen, replace...)
+}
+
+// unread knows nothing of one mailbox.
+func unread(_ context.Context, mailbox *policy.Account) (int, bool) {
+	return len(mailbox.Address), mailbox.Address != address("urgences")
 }
 
 // Authenticate stands for the real one, which has tests of its own.
@@ -367,11 +395,8 @@ func TestForgery(t *testing.T) {
 func TestEnds(t *testing.T) {
 	for name, end := range map[string]func(*desk){
 		"suspended": func(d *desk) {
-			snap := snapshot(t, "address: claire.durand@clinique-des-sapins.fr\n", "address: claire.durand@clinique-des-sapins.fr\n    state: suspended\n")
-			d.mu.Lock()
-			d.snap = snap
-			d.mu.Unlock()
-			d.sessions.Recheck(snap)
+			d.load("address: claire.durand@clinique-des-sapins.fr\n", "address: claire.durand@clinique-des-sapins.fr\n    state: suspended\n")
+			d.sessions.Recheck(d.snapshot())
 		},
 		"password changed": func(d *desk) { d.sessions.EndCredential("credential/" + string(id("claire.durand"))) },
 		"ended":            func(d *desk) { d.sessions.End(d.sessions.List()[0].ID, "why") },
@@ -396,7 +421,7 @@ func TestTimes(t *testing.T) {
 	}{{"idle", idleTime, 0}, {"used", idleTime - time.Second, longestTime}} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := &desk{t: t, snap: snapshot(t), method: policy.MethodPassword}
+				d := &desk{t: t, snap: snapshot(t, nil), method: policy.MethodPassword}
 				p, err := New(Options{Snapshot: d.snapshot, Auth: d, Trace: d, Sessions: &d.sessions, Logger: slog.New(slog.DiscardHandler)})
 				if err != nil {
 					t.Fatal(err)

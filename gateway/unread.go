@@ -1,0 +1,53 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+
+	imap "github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"balorg/imapproxy"
+	"balorg/policy"
+	"balorg/store/mailbox"
+)
+
+// choose keeps what a person has chosen, and puts it into effect.
+func (g *Gateway) choose(ctx context.Context, choices ...policy.Choice) error {
+	for _, c := range choices {
+		if err := g.st.settings.SetChoice(ctx, storedChoice(c)); err != nil {
+			return err
+		}
+	}
+	return g.refresh(ctx)
+}
+
+// unread answers how many messages of a mailbox's INBOX nobody has read, or false when its mail store does not say so before ctx ends.
+func (g *Gateway) unread(ctx context.Context, account *policy.Account) (count int, known bool) {
+	n, err := g.countUnread(ctx, account)
+	if err != nil {
+		g.log.DebugContext(ctx, "counting unread messages", slog.Any("mailbox", account.Address), slog.Any("error", err))
+		return 0, false
+	}
+	return n, true
+}
+
+func (g *Gateway) countUnread(ctx context.Context, account *policy.Account) (n int, err error) {
+	server, ok := g.servers[account.Mailstore]
+	if !ok {
+		box, err := g.st.boxes.Account(ctx, account.ID, account.Quota)
+		if err != nil {
+			return 0, err
+		}
+		folder, err := box.Status(ctx, mailbox.Inbox)
+		return int(folder.Unseen), err
+	}
+	err = mailServer{store: server}.visit(ctx, account, func(client *imapclient.Client, _ imapproxy.Names) error {
+		status, err := client.Status("INBOX", &imap.StatusOptions{NumUnseen: true}).Wait()
+		if err == nil && status.NumUnseen != nil {
+			n = int(*status.NumUnseen)
+		}
+		return err
+	})
+	return n, err
+}
