@@ -17,6 +17,16 @@ func (c *Config) checkAuthentication() configs.Problems {
 			problems.Add(ca.Pos, "", "%v", err)
 		}
 	}
+	if ca := c.Authentication.LDAP.CA; ca.Set {
+		if _, err := loadRoots(c.path(ca.V)); err != nil {
+			problems.Add(ca.Pos, "", "%v", err)
+		}
+	}
+	if file := c.Authentication.LDAP.PasswordFile; file.Set {
+		if _, err := readPassword(c.path(file.V)); err != nil {
+			problems.Add(file.Pos, "", "%v", err)
+		}
+	}
 	return problems
 }
 
@@ -30,10 +40,24 @@ func (g *Gateway) newAuth(cfg *Config) error {
 		if err != nil {
 			return fmt.Errorf("OpenID provider: %w", err)
 		}
-		way := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented so
+		way := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert,errcheck // documented so
 		way.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 		opt.Provider = way
 		g.onStop(way.CloseIdleConnections)
+	}
+	if cfg.Authentication.LDAP.CA.Set {
+		roots, err := loadRoots(cfg.path(cfg.Authentication.LDAP.CA.V))
+		if err != nil {
+			return fmt.Errorf("directory of the site: %w", err)
+		}
+		opt.Directory.Roots = roots
+	}
+	if file := cfg.Authentication.LDAP.PasswordFile; file.Set {
+		password, err := readPassword(cfg.path(file.V))
+		if err != nil {
+			return fmt.Errorf("directory of the site: %w", err)
+		}
+		opt.Directory.Password = password
 	}
 	g.auth = auth.New(opt)
 	return nil

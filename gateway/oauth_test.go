@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/emersion/go-imap/v2"
+	imap "github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-sasl"
 
 	"balorg/gateway"

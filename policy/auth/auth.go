@@ -82,6 +82,7 @@ type Result struct {
 
 // Credential is what a Verifier checks.
 type Credential struct {
+	Address   mail.Address // the account's identifier, or what was given where there is none
 	Mechanism string
 	Secret    Secret
 	Remote    netip.Addr

@@ -19,6 +19,7 @@ type Options struct {
 	Tokens    Tokens                  // nil: there are none
 	Ended     func(credential string) // told of each credential that holds no more, a policy.Means.ID; may be nil
 	Provider  http.RoundTripper       // the way to the OpenID provider; nil: Go's
+	Directory Directory               // the way to the site's directory
 	Now       func() time.Time        // nil: time.Now
 }
 
@@ -49,6 +50,9 @@ func newAuthenticator(opt Options, derive deriver) *Authenticator {
 		cfg: cfg, now: now, snapshot: opt.Snapshot, throttle: newThrottle(cfg, now), passwords: p, verifier: p, tokens: opt.Tokens, ended: opt.Ended,
 		provider: newProvider(cfg.OIDC, opt.Provider, now),
 	}
+	if d := newDirectory(cfg.LDAP, opt.Directory); d != nil {
+		a.verifier = &chain{p, d}
+	}
 	if a.ended == nil {
 		a.ended = func(string) {}
 	}
@@ -71,7 +75,10 @@ func (a *Authenticator) Authenticate(ctx context.Context, req Request) (Result, 
 		return a.withToken(ctx, req, hash)
 	}
 	login, person, access, allowed := a.resolve(req)
-	cred := Credential{Mechanism: req.Mechanism, Secret: req.Password, Remote: req.Remote, Protocol: req.Protocol}
+	cred := Credential{Mechanism: req.Mechanism, Secret: req.Password, Remote: req.Remote, Protocol: req.Protocol, Address: login.Person}
+	if person != nil {
+		cred.Address = person.Address
+	}
 	if allowed {
 		if means, ok := a.verifier.Remembers(person, cred); ok {
 			return Result{Person: person, Mailbox: access.Mailbox, Access: access, Means: means}, nil

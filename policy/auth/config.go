@@ -20,6 +20,7 @@ type Config struct {
 	TokenUnused              time.Duration `yaml:"token_unused,positive"`                // how long a device token may go unused
 	Methods                  Ways          `yaml:"methods"`
 	OIDC                     OIDCConfig    `yaml:"oidc"`
+	LDAP                     LDAPConfig    `yaml:"ldap"`
 }
 
 // Defaults of the section authentication.

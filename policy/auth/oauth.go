@@ -49,7 +49,7 @@ func parseOAuth(mechanism string, message []byte) (Request, error) {
 		return Request{}, err
 	}
 	req := Request{Mechanism: mechanism, Authzid: user}
-	for _, pair := range strings.Split(string(rest[:len(rest)-2]), "\x01") {
+	for pair := range strings.SplitSeq(string(rest[:len(rest)-2]), "\x01") {
 		name, value, ok := strings.Cut(pair, "=")
 		switch {
 		case !ok:

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -33,9 +34,7 @@ func psc(t *testing.T, edit func(*OIDCConfig)) (*clinic, *authtest.Provider) {
 
 func hers(more map[string]any) authtest.Claims {
 	all := map[string]any{"SubjectNameID": clairePSC}
-	for name, value := range more {
-		all[name] = value
-	}
+	maps.Copy(all, more)
 	return authtest.Claims{Audience: []string{"account", audience}, Client: software, More: all}
 }
 

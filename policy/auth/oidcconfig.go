@@ -61,7 +61,10 @@ func (c OIDCConfig) withDefaults() OIDCConfig {
 
 // Check answers what is wrong with the section.
 func (c Config) Check() configs.Problems {
-	var problems configs.Problems
+	problems := c.LDAP.check()
+	if !c.LDAP.URL.Set && c.Methods.names(WayLDAP) {
+		problems.Add(c.Pos, "ldap: {url: …}", "a kind of account logs in with ldap, and no directory is configured")
+	}
 	o := c.OIDC
 	switch at, err := url.Parse(o.Issuer.V); {
 	case !o.Issuer.Set:
@@ -82,7 +85,7 @@ func (c Config) Check() configs.Problems {
 // Equal tells whether two configurations say the same.
 func (c Config) Equal(other Config) bool {
 	a, b := c.withoutLists(), other.withoutLists()
-	return c.Methods.equal(other.Methods) && c.OIDC.equal(other.OIDC) && a == b
+	return c.Methods.equal(other.Methods) && c.OIDC.equal(other.OIDC) && c.LDAP.equal(other.LDAP) && a == b
 }
 
 // settings are those of a Config that can be compared.

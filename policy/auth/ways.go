@@ -14,17 +14,18 @@ type Way string
 const (
 	WayPasswords Way = "passwords" // those that balorg keeps
 	WayTokens    Way = "tokens"    // device tokens
+	WayLDAP      Way = "ldap"      // those of the site's directory
 	WayOIDC      Way = "oidc"      // access tokens of an OpenID provider
 )
 
 // UnmarshalText reads a way.
 func (w *Way) UnmarshalText(text []byte) error {
 	switch way := Way(text); way {
-	case WayPasswords, WayTokens, WayOIDC:
+	case WayPasswords, WayTokens, WayLDAP, WayOIDC:
 		*w = way
 		return nil
 	}
-	return fmt.Errorf("%q is no way to log in; write passwords, tokens or oidc", text)
+	return fmt.Errorf("%q is no way to log in; write passwords, tokens, ldap or oidc", text)
 }
 
 // softwareWay is a way that is open to accounts of kind app: never a password, which would be in a file of that software.

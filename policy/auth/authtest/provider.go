@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -206,9 +207,7 @@ func (s *storage) GetPrivateClaimsFromRequest(_ context.Context, r op.TokenReque
 		return nil, fmt.Errorf("a request of type %T", r)
 	}
 	all := map[string]any{"scope": strings.Join(scopes, " ")}
-	for name, value := range asked.c.More {
-		all[name] = value
-	}
+	maps.Copy(all, asked.c.More)
 	return all, nil
 }
 
@@ -290,14 +289,17 @@ func (c client) ResponseTypes() []oidc.ResponseType  { return nil }
 func (c client) GrantTypes() []oidc.GrantType {
 	return []oidc.GrantType{oidc.GrantTypeClientCredentials}
 }
-func (c client) LoginURL(string) string                                   { return "" }
-func (c client) AccessTokenType() op.AccessTokenType                      { return op.AccessTokenTypeJWT }
-func (c client) IDTokenLifetime() time.Duration                           { return time.Minute }
-func (c client) DevMode() bool                                            { return false }
-func (c client) IsScopeAllowed(string) bool                               { return true }
-func (c client) IDTokenUserinfoClaimsAssertion() bool                     { return true }
-func (c client) ClockSkew() time.Duration                                 { return 0 }
-func (c client) RestrictAdditionalIdTokenScopes() func([]string) []string { return allScopes }
+func (c client) LoginURL(string) string               { return "" }
+func (c client) AccessTokenType() op.AccessTokenType  { return op.AccessTokenTypeJWT }
+func (c client) IDTokenLifetime() time.Duration       { return time.Minute }
+func (c client) DevMode() bool                        { return false }
+func (c client) IsScopeAllowed(string) bool           { return true }
+func (c client) IDTokenUserinfoClaimsAssertion() bool { return true }
+func (c client) ClockSkew() time.Duration             { return 0 }
+func (c client) RestrictAdditionalIdTokenScopes() func([]string) []string { //nolint:revive // zitadel's name
+	return allScopes
+}
+
 func (c client) RestrictAdditionalAccessTokenScopes() func([]string) []string {
 	return allScopes
 }
