@@ -35,6 +35,7 @@ type httpsService struct {
 func (g *Gateway) newPortal(cfg *Config) error {
 	pages, err := portal.New(portal.Options{
 		Snapshot: g.snapshot.Load, Auth: g.auth, Trace: g.st.trace, Sessions: &g.sessions, Choose: g.choose, Unread: g.unread,
+		Tokens: deviceTokens{g}, Shortest: cfg.Authentication.Shortest(), Unused: cfg.Authentication.Unused(),
 		Language: cfg.Language.V, Logger: g.log, Metrics: g.reg,
 	})
 	if err != nil {

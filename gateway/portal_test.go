@@ -146,3 +146,63 @@ func TestPortalDefault(t *testing.T) {
 		t.Errorf("explained: %+v, %v", answer, err)
 	}
 }
+
+// TestPortalDevice: a token made on the page logs in over the protocol it is for and no other, never to the portal, and not once it is revoked.
+func TestPortalDevice(t *testing.T) {
+	g := gatewaytest.Start(t, nil, claire)
+	b := newBrowser(t, g)
+	b.logIn(claire)
+	_, body := b.send("/devices", url.Values{
+		"csrf": {b.csrf("/devices")}, "name": {"scanner"}, "scope": {"smtp"}, "mailbox": {string(address(secretariat))},
+	})
+	_, rest, _ := strings.Cut(body, "<code tabindex=\"0\">")
+	secret, _, ok := strings.Cut(rest, "<")
+	if !ok || !strings.HasPrefix(secret, "bal-") {
+		t.Fatalf("no token in\n%s", body)
+	}
+	if _, err := tokenSMTP(t, g, string(address(claire)), secret); err != nil {
+		t.Errorf("over SMTP: %v", err)
+	}
+	if _, err := tokenIMAP(t, g, string(address(claire)), secret); err == nil {
+		t.Error("a token for SMTP logs in over IMAP")
+	}
+	stranger := newBrowser(t, g)
+	if where, _ := stranger.send("/login", url.Values{"user": {string(address(claire))}, "password": {secret}}); where != "/login" {
+		t.Errorf("a token opens %s of the portal", where)
+	}
+	_, body = b.get("/devices")
+	_, rest, _ = strings.Cut(body, `name="id" value="`)
+	id, _, _ := strings.Cut(rest, `"`)
+	b.send("/devices/revoke", url.Values{"csrf": {b.csrf("/devices")}, "id": {id}})
+	if _, err := tokenSMTP(t, g, string(address(claire)), secret); err == nil {
+		t.Error("a revoked token logs in")
+	}
+}
+
+// TestPortalPassword: the password that is chosen on the page is the one that holds everywhere.
+func TestPortalPassword(t *testing.T) {
+	g := gatewaytest.Start(t, nil, claire)
+	b := newBrowser(t, g)
+	b.logIn(claire)
+	next := "trois mots choisis"
+	where, _ := b.send("/password", url.Values{"csrf": {b.csrf("/password")}, "former": {gatewaytest.Password(claire)}, "next": {next}, "again": {next}})
+	if where != "/password" {
+		t.Fatalf("at %s", where)
+	}
+	if where, _ := b.get("/history"); where != "/history" {
+		t.Errorf("the browser is at %s", where)
+	}
+	c := dial(t, g)
+	if err := c.Login(string(address(claire)), gatewaytest.Password(claire)).Wait(); err == nil {
+		t.Error("the old password logs in")
+	}
+	if err := dial(t, g).Login(string(address(claire)), next).Wait(); err != nil {
+		t.Errorf("the new one: %v", err)
+	}
+	if _, body := b.get("/history"); !strings.Contains(body, "connexion") {
+		t.Errorf("the history does not tell of log-ins:\n%s", body)
+	}
+	if strings.Contains(g.Log.String(), next) {
+		t.Error("the password is in the log")
+	}
+}

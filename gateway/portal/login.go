@@ -21,6 +21,9 @@ func (p *Portal) loginPage(c *call) {
 	if c.r.URL.Query().Has("out") {
 		v.Done = c.L("Vous êtes déconnecté.", "You are logged out.")
 	}
+	if c.r.URL.Query().Has("active") {
+		v.Done = c.L("Votre compte est actif : connectez-vous.", "Your account is active: log in.")
+	}
 	c.loginForm(http.StatusOK, v)
 }
 

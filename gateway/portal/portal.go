@@ -46,12 +46,14 @@ const (
 // Authenticator says who somebody is.
 type Authenticator interface {
 	Authenticate(ctx context.Context, req auth.Request) (auth.Result, error)
+	SetPassword(ctx context.Context, id mail.AccountID, password auth.Secret) error
 }
 
 // Trace is where it is written down what was done.
 type Trace interface {
 	Append(ctx context.Context, r audit.Record) error
 	Later(r audit.Record)
+	List(ctx context.Context, f audit.Filter, yield func(audit.Record) bool) error
 }
 
 // Options are what a Portal works with.
@@ -64,7 +66,11 @@ type Options struct {
 	Choose func(ctx context.Context, choices ...policy.Choice) error
 	// Unread answers how many messages of a mailbox's INBOX are unread, or false when that cannot be told in time.
 	Unread   func(ctx context.Context, mailbox *policy.Account) (count int, known bool)
-	Language string // of the platform: fr or en; empty is fr
+	Tokens   Tokens
+	Activate Activate      // nil: there are no activation links
+	Shortest int           // password that may be set, in characters
+	Unused   time.Duration // how long a device token may go unused
+	Language string        // of the platform: fr or en; empty is fr
 	Logger   *slog.Logger
 	Metrics  prometheus.Registerer
 }
@@ -104,9 +110,21 @@ func (p *Portal) routes() http.Handler {
 	mux.HandleFunc("GET /{$}", p.mine(p.home))
 	mux.HandleFunc("POST /choices", p.mine(p.choose))
 	mux.HandleFunc("POST /redlist", p.mine(p.redList))
+	mux.HandleFunc("GET /password", p.mine(p.passwordPage))
+	mux.HandleFunc("POST /password", p.mine(p.password))
+	mux.HandleFunc("GET /devices", p.mine(p.devicesPage))
+	mux.HandleFunc("POST /devices", p.mine(p.addDevice))
+	mux.HandleFunc("POST /devices/revoke", p.mine(p.revokeDevice))
+	mux.HandleFunc("GET /history", p.mine(p.history))
+	if p.opt.Activate != nil {
+		mux.HandleFunc("GET /activation/{secret}", p.page(p.activationPage))
+		mux.HandleFunc("POST /activation/{secret}", p.page(p.activation))
+	}
 	mux.HandleFunc("/", p.page(func(c *call) { c.fail(http.StatusNotFound) }))
 	// A form of another site is refused, whoever is logged in: also one that logs the browser in as somebody else.
 	guard := http.NewCrossOriginProtection()
+	// Its pages send no referrer, for which old browsers name no origin either; who knows the link needs no other proof.
+	guard.AddInsecureBypassPattern("POST /activation/{secret}")
 	guard.SetDenyHandler(p.page(func(c *call) { c.fail(http.StatusForbidden) }))
 	return guard.Handler(mux)
 }

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"fmt"
 
 	"io"
 	"log/slog"
@@ -33,18 +34,24 @@ type desk struct {
 	server   *httptest.Server
 	sessions session.Table
 
-	mu      sync.Mutex
-	snap    *policy.Snapshot
-	records []audit.Record
-	method  policy.Method
-	fault   error // of the next log-in
-	chosen  []policy.Choice
+	mu         sync.Mutex
+	snap       *policy.Snapshot
+	records    []audit.Record
+	method     policy.Method
+	generation int   // of passwords
+	fault      error // of the next log-in
+	chosen     []policy.Choice
+	changed    map[mail.AccountID]string // passwords that are no longer the demo's
+	tokens     map[mail.Address][]policy.Token
 }
 
 func newDesk(t *testing.T, change ...func(*Options)) *desk {
 	t.Helper()
 	d := &desk{t: t, snap: snapshot(t, nil), method: policy.MethodPassword}
-	opt := Options{Snapshot: d.snapshot, Auth: d, Trace: d, Sessions: &d.sessions, Logger: slog.New(slog.DiscardHandler), Choose: d.choose, Unread: unread}
+	opt := Options{
+		Snapshot: d.snapshot, Auth: d, Trace: d, Sessions: &d.sessions, Logger: slog.New(slog.DiscardHandler), Choose: d.choose, Unread: unread,
+		Tokens: tokensOf{d}, Activate: d.activate, Shortest: 12, Unused: 30 * 24 * time.Hour,
+	}
 	for _, c := range change {
 		c(&opt)
 	}
@@ -123,10 +130,93 @@ func (d *desk) Authenticate(_ context.Context, req auth.Request) (auth.Result, e
 		return auth.Result{}, d.fault
 	}
 	person, ok := d.snap.Account(mail.Address(req.User))
-	if !ok || req.Protocol != "portal" || req.Password.Reveal() != "demo-"+person.Address.Local() {
+	right := ""
+	if ok {
+		if right = d.changed[person.ID]; right == "" {
+			right = "demo-" + person.Address.Local()
+		}
+	}
+	if !ok || req.Protocol != "portal" || req.Password.Reveal() != right {
 		return auth.Result{}, &auth.Refusal{Person: person, Reason: policy.Reason{Code: policy.ReasonWrongSecret, Text: "wrong password"}}
 	}
-	return auth.Result{Person: person, Mailbox: person, Means: policy.Means{Method: d.method, ID: "credential/" + string(person.ID)}}, nil
+	return auth.Result{Person: person, Mailbox: person, Means: policy.Means{Method: d.method, ID: d.credential(person.ID)}}, nil
+}
+
+func (d *desk) SetPassword(_ context.Context, id mail.AccountID, password auth.Secret) error {
+	if strings.Contains(password.Reveal(), "weak") {
+		return auth.ErrWeakPassword
+	}
+	d.mu.Lock()
+	if d.changed == nil {
+		d.changed = make(map[mail.AccountID]string)
+	}
+	d.changed[id] = password.Reveal()
+	d.mu.Unlock()
+	d.sessions.EndCredential(d.credential(id))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.generation++
+	return nil
+}
+
+// credential is of the password that an account has now.
+func (d *desk) credential(id mail.AccountID) string { return fmt.Sprintf("%s/%d", id, d.generation) }
+
+// activate knows one link.
+func (d *desk) activate(_ context.Context, secret string, password auth.Secret) error {
+	switch {
+	case secret != "LINK":
+		return ErrNoLink
+	case strings.Contains(password.Reveal(), "weak"):
+		return auth.ErrWeakPassword
+	}
+	return nil
+}
+
+// Add implements Tokens, as do List and Revoke.
+func (d *desk) Add(_ context.Context, person mail.Address, name string, scopes []string, mailbox mail.Address) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.tokens == nil {
+		d.tokens = make(map[mail.Address][]policy.Token)
+	}
+	t := policy.Token{ID: "token-" + name, Name: name, Created: time.Now()}
+	for _, s := range scopes {
+		t.Scopes = append(t.Scopes, policy.Scope(s))
+	}
+	if mailbox != "" {
+		t.Mailbox = id(mailbox.Local())
+	}
+	d.tokens[person] = append(d.tokens[person], t)
+	return "bal-secret-of-" + name, nil
+}
+
+type tokensOf struct{ *desk }
+
+func (d tokensOf) List(_ context.Context, person mail.Address) ([]policy.Token, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.tokens[person]), nil
+}
+
+func (d tokensOf) Revoke(_ context.Context, person mail.Address, id string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tokens[person] = slices.DeleteFunc(d.tokens[person], func(t policy.Token) bool { return t.ID == id })
+	return nil
+}
+
+// List implements Trace.
+func (d *desk) List(_ context.Context, f audit.Filter, yield func(audit.Record) bool) error {
+	d.mu.Lock()
+	records := slices.Clone(d.records)
+	d.mu.Unlock()
+	for _, r := range records {
+		if r.Mailbox.ID == f.Mailbox && !r.Time.Before(f.Since) && !yield(r) {
+			return nil
+		}
+	}
+	return nil
 }
 
 func (d *desk) Append(_ context.Context, r audit.Record) error {
@@ -137,6 +227,9 @@ func (d *desk) Append(_ context.Context, r audit.Record) error {
 func (d *desk) Later(r audit.Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if r.Time.IsZero() {
+		r.Time = time.Now()
+	}
 	d.records = append(d.records, r)
 }
 
@@ -398,7 +491,7 @@ func TestEnds(t *testing.T) {
 			d.load("address: claire.durand@clinique-des-sapins.fr\n", "address: claire.durand@clinique-des-sapins.fr\n    state: suspended\n")
 			d.sessions.Recheck(d.snapshot())
 		},
-		"password changed": func(d *desk) { d.sessions.EndCredential("credential/" + string(id("claire.durand"))) },
+		"password changed": func(d *desk) { d.sessions.EndCredential(d.credential(id("claire.durand"))) },
 		"ended":            func(d *desk) { d.sessions.End(d.sessions.List()[0].ID, "why") },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -36,6 +36,9 @@ const (
 // Unused is how long a device token may go unused.
 func (c Config) Unused() time.Duration { return c.withDefaults().TokenUnused }
 
+// Shortest is the shortest password that may be set, in characters.
+func (c Config) Shortest() int { return c.withDefaults().MinPassword }
+
 func (c Config) withDefaults() Config {
 	c.MinPassword = cmp.Or(c.MinPassword, defaultMinPassword)
 	c.FailuresPerMinute = cmp.Or(c.FailuresPerMinute, defaultFailures)

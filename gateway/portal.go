@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"balorg/imapproxy"
+	"balorg/mail"
 	"balorg/policy"
 	"balorg/store/mailbox"
 )
@@ -50,4 +51,25 @@ func (g *Gateway) countUnread(ctx context.Context, account *policy.Account) (n i
 		return err
 	})
 	return n, err
+}
+
+// deviceTokens are the tokens as the portal sees them.
+type deviceTokens struct{ g *Gateway }
+
+func (d deviceTokens) Add(ctx context.Context, person mail.Address, name string, scopes []string, mailbox mail.Address) (string, error) {
+	secret, _, err := d.g.addToken(ctx, person, name, scopes, mailbox)
+	return secret, err
+}
+
+func (d deviceTokens) List(ctx context.Context, person mail.Address) ([]policy.Token, error) {
+	kept, err := d.g.listTokens(ctx, person)
+	all := make([]policy.Token, len(kept))
+	for i, t := range kept {
+		all[i] = policyToken(t)
+	}
+	return all, err
+}
+
+func (d deviceTokens) Revoke(ctx context.Context, person mail.Address, id string) error {
+	return d.g.revokeToken(ctx, person, id)
 }
