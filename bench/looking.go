@@ -16,6 +16,12 @@ type looked struct {
 	times []time.Duration // from a question to its answer, of all rounds
 }
 
+const legend = `
+asked/s: questions answered in a second; CPU: of all processes of the server, for one question; ÷: how many times balorg's;
+as many: the share of different questions that all answer with as many entries; of the others balorg finds more, whose accents slapd tells apart
+
+`
+
 // compareLookups runs each lookup on each server in turn.
 func (b *bench) compareLookups(rows []lookup, servers []*server) error {
 	t := tabwriter.NewWriter(b.out, 0, 4, 2, ' ', tabwriter.AlignRight)
@@ -41,8 +47,7 @@ func (b *bench) compareLookups(rows []lookup, servers []*server) error {
 		}
 		r.print(t, figures, same)
 	}
-	fmt.Fprint(t, "\nasked/s: questions answered in a second; CPU: of all processes of the server, for one question; ÷: how many times balorg's;\n"+
-		"as many: the share of different questions that all answer with as many entries; of the others balorg finds more, whose accents slapd tells apart\n\n") //nolint:errcheck // as above
+	fmt.Fprint(t, legend) //nolint:errcheck // as above
 	return t.Flush()
 }
 
