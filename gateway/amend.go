@@ -11,6 +11,7 @@ import (
 	"balorg/configs"
 	"balorg/configs/edit"
 	"balorg/gateway/control"
+	"balorg/policy"
 	"balorg/policy/amend"
 )
 
@@ -22,7 +23,7 @@ type Amended struct {
 
 // Amend changes the files of accounts and delegations: change is given what they say, and what they would be is checked whole, by the
 // daemon's own checks, before anything is written. Problems are answered as configs.Problems. Without apply, nothing is written.
-func Amend(configPath string, apply bool, change func(*amend.Draft) error) (Amended, error) {
+func Amend(configPath string, apply bool, change func(*amend.Draft, *policy.Roster) error) (Amended, error) {
 	unlock, err := lockFiles(configPath)
 	if err != nil {
 		return Amended{}, err
@@ -36,7 +37,7 @@ func Amend(configPath string, apply bool, change func(*amend.Draft) error) (Amen
 	if err != nil {
 		return Amended{}, err
 	}
-	if err := change(draft); err != nil {
+	if err := change(draft, loaded.Roster); err != nil {
 		return Amended{}, err
 	}
 	files, err := draft.Files()
@@ -59,13 +60,11 @@ func Amend(configPath string, apply bool, change func(*amend.Draft) error) (Amen
 
 // fresh are the warnings that did not stand before. Lines move, so places do not count.
 func fresh(before, now configs.Problems) configs.Problems {
-	var news configs.Problems
-	for _, p := range now {
-		if !slices.ContainsFunc(before, func(b configs.Problem) bool { return b.What == p.What }) {
-			news = append(news, p)
-		}
+	known := map[string]bool{}
+	for _, p := range before {
+		known[p.What] = true
 	}
-	return news
+	return slices.DeleteFunc(slices.Clone(now), func(p configs.Problem) bool { return known[p.What] })
 }
 
 // lockFiles keeps two commands from changing the files at the same time.

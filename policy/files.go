@@ -118,5 +118,15 @@ var professions = map[string]string{
 
 func knownProfession(code string) bool { return professions[code] != "" }
 
+// ProfessionCode is the code of a profession by its name, without regard to case and accents.
+func ProfessionCode(label string) (string, bool) {
+	for code, known := range professions {
+		if foldName(known) == foldName(label) {
+			return code, true
+		}
+	}
+	return "", false
+}
+
 // ProfessionLabel is the name of a profession by its code; empty for one that is not known.
 func ProfessionLabel(code string) string { return professions[code] }

@@ -10,13 +10,14 @@ import (
 	"balorg/configs"
 	"balorg/gateway"
 	"balorg/mail"
+	"balorg/policy"
 	"balorg/policy/amend"
 )
 
 // amendFiles changes the files of accounts and delegations and has a running daemon take them. said is printed once they are written.
 func amendFiles(ctx context.Context, e env, f *flags, said string, change func(*amend.Draft) error) error {
 	path := configPath(f)
-	done, err := gateway.Amend(path, true, change)
+	done, err := gateway.Amend(path, true, func(d *amend.Draft, _ *policy.Roster) error { return change(d) })
 	if err != nil {
 		return refused(e, f, err)
 	}

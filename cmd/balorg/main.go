@@ -57,6 +57,7 @@ func commands() []command {
 	return []command{
 		serveCommand(), demoCommand(), checkCommand(), reloadCommand(), explainCommand(),
 		accountListCommand(), accountShowCommand(), accountAddCommand(), accountEditCommand(), accountRemoveCommand(),
+		accountImportCommand(), accountExportCommand(),
 		accountPasswdCommand(), accountRestoreCommand(), accountNewCommand(),
 		delegationListCommand(), delegationAddCommand(), delegationRemoveCommand(), delegationDefaultCommand(),
 		tokenAddCommand(), tokenListCommand(), tokenRevokeCommand(),
