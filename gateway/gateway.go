@@ -168,9 +168,6 @@ func New(opt Options) (g *Gateway, err error) {
 	if err := g.newLDAP(cfg); err != nil {
 		return nil, err
 	}
-	if err := g.newPortal(cfg); err != nil {
-		return nil, err
-	}
 	if err := g.listen(cfg); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -31,11 +32,12 @@ type httpsService struct {
 	handed *handed
 }
 
-// newPortal makes the pages.
+// newPortal makes the pages. What mail programs connect to is listened on already.
 func (g *Gateway) newPortal(cfg *Config) error {
 	pages, err := portal.New(portal.Options{
 		Snapshot: g.snapshot.Load, Auth: g.auth, Trace: g.st.trace, Sessions: &g.sessions, Choose: g.choose, Unread: g.unread,
 		Tokens: deviceTokens{g}, Shortest: cfg.Authentication.Shortest(), Unused: cfg.Authentication.Unused(),
+		Settings: g.clientSettings(cfg),
 		Language: cfg.Language.V, Logger: g.log, Metrics: g.reg,
 	})
 	if err != nil {
@@ -49,8 +51,27 @@ func (g *Gateway) newPortal(cfg *Config) error {
 	return nil
 }
 
+// clientSettings are what mail programs are told, from what is listened on: TLS from the first octet where there is any.
+func (g *Gateway) clientSettings(cfg *Config) portal.Settings {
+	one := func(tls, startTLS *server) *portal.Service {
+		for _, s := range []*server{tls, startTLS} {
+			if n, err := strconv.Atoi(portOf(first(s.addresses()))); err == nil {
+				return &portal.Service{Port: n, StartTLS: s == startTLS}
+			}
+		}
+		return nil
+	}
+	return portal.Settings{
+		Host: cfg.Hostname.Or("localhost"), Name: "Messagerie MSSanté", Base: first(cfg.Directory.suffixes()),
+		IMAP: one(g.imaps, g.imap), Submission: one(g.smtp.submissions, g.smtp.submission), LDAP: one(g.ldap.ldaps, g.ldap.ldap),
+	}
+}
+
 // listenHTTPS opens the portal's listeners.
 func (g *Gateway) listenHTTPS(cfg *Config) error {
+	if err := g.newPortal(cfg); err != nil {
+		return err
+	}
 	g.https.server = &server{
 		name: "https", log: g.log, max: httpsConnections, perAddress: httpsPerAddress, refused: g.metrics.refused.WithLabelValues("https"),
 		serve: func(_ context.Context, conn net.Conn) { g.https.handed.serve(conn, g.cert.config()) },

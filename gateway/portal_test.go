@@ -206,3 +206,18 @@ func TestPortalPassword(t *testing.T) {
 		t.Error("the password is in the log")
 	}
 }
+
+// TestPortalAutoconfig: programs are told the ports that are listened on.
+func TestPortalAutoconfig(t *testing.T) {
+	g := gatewaytest.Start(t, nil)
+	_, body := newBrowser(t, g).get("/.well-known/autoconfig/mail/config-v1.1.xml?emailaddress=" + string(address(claire)))
+	for _, at := range []string{g.Listeners().IMAPS[0], g.Listeners().Submissions[0]} {
+		_, port, _ := strings.Cut(at, ":")
+		if !strings.Contains(body, "<port>"+port+"</port>") {
+			t.Errorf("port %s is not told:\n%s", port, body)
+		}
+	}
+	if strings.Contains(body, "STARTTLS") {
+		t.Error("programs are sent to STARTTLS where there is TLS from the first octet")
+	}
+}

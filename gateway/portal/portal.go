@@ -70,7 +70,8 @@ type Options struct {
 	Activate Activate      // nil: there are no activation links
 	Shortest int           // password that may be set, in characters
 	Unused   time.Duration // how long a device token may go unused
-	Language string        // of the platform: fr or en; empty is fr
+	Settings Settings
+	Language string // of the platform: fr or en; empty is fr
 	Logger   *slog.Logger
 	Metrics  prometheus.Registerer
 }
@@ -116,6 +117,12 @@ func (p *Portal) routes() http.Handler {
 	mux.HandleFunc("POST /devices", p.mine(p.addDevice))
 	mux.HandleFunc("POST /devices/revoke", p.mine(p.revokeDevice))
 	mux.HandleFunc("GET /history", p.mine(p.history))
+	mux.HandleFunc("GET /setup", p.mine(p.setup))
+	mux.HandleFunc("GET /messagerie.mobileconfig", p.mine(p.profile))
+	mux.HandleFunc("GET /mail/config-v1.1.xml", p.autoconfig)
+	mux.HandleFunc("GET /.well-known/autoconfig/mail/config-v1.1.xml", p.autoconfig)
+	mux.HandleFunc("POST /autodiscover/autodiscover.xml", p.autodiscover)
+	mux.HandleFunc("POST /Autodiscover/Autodiscover.xml", p.autodiscover) // as Outlook writes it
 	if p.opt.Activate != nil {
 		mux.HandleFunc("GET /activation/{secret}", p.page(p.activationPage))
 		mux.HandleFunc("POST /activation/{secret}", p.page(p.activation))
