@@ -3,13 +3,16 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	imap "github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
+	"balorg/gateway/portal"
 	"balorg/imapproxy"
 	"balorg/mail"
 	"balorg/policy"
+	"balorg/smtp/queue"
 	"balorg/store/mailbox"
 )
 
@@ -72,4 +75,44 @@ func (d deviceTokens) List(ctx context.Context, person mail.Address) ([]policy.T
 
 func (d deviceTokens) Revoke(ctx context.Context, person mail.Address, id string) error {
 	return d.g.revokeToken(ctx, person, id)
+}
+
+// administration is the daemon as the portal's administrators see it.
+type administration struct{ g *Gateway }
+
+func (a administration) LastLogins(ctx context.Context) (map[mail.AccountID]time.Time, error) {
+	return a.g.st.lastLogins(ctx, false)
+}
+
+func (a administration) Queue(ctx context.Context) ([]portal.Queued, error) {
+	var all []portal.Queued
+	err := a.g.st.queue.List(ctx, false, func(e queue.Entry) bool {
+		for _, item := range e.Items {
+			if item.State != queue.Waiting {
+				continue
+			}
+			q := portal.Queued{
+				Message: string(e.ID), Mailbox: e.Mailbox.Address, Recipient: string(item.Recipient.Address), Accepted: e.Accepted.Local(), Attempts: item.Attempts,
+				Reply: item.Reply, Held: e.Held,
+			}
+			if !item.Next.IsZero() {
+				q.Next = item.Next.Local()
+			}
+			if q.Recipient == "" {
+				q.Recipient = string(addressOf(a.g.snapshot.Load(), item.Account))
+			}
+			all = append(all, q)
+		}
+		return true
+	})
+	return all, err
+}
+
+func (a administration) Problems() []string {
+	_, problems := Load(a.g.path)
+	all := make([]string, len(problems))
+	for i, p := range problems {
+		all[i] = p.String()
+	}
+	return all
 }

@@ -221,3 +221,23 @@ func TestPortalAutoconfig(t *testing.T) {
 		t.Error("programs are sent to STARTTLS where there is TLS from the first octet")
 	}
 }
+
+// TestPortalAdmin: an administrator sees what the daemon has, and the files as they are on the disk.
+func TestPortalAdmin(t *testing.T) {
+	files := map[string]string{"balorg.yaml": gatewaytest.Balorg + "relay: {smarthost: \"127.0.0.1:1\"}\n"}
+	g := gatewaytest.Start(t, files, claire, sophie)
+	mine := string(address(claire))
+	if err := submit(t, g, claire, mine, mine, "a@chu-exemple.mssante.fr"); err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser(t, g)
+	b.logIn(sophie)
+	g.Edit("accounts.yaml", "kind: org", "kind: organisation")
+	for path, want := range map[string]string{
+		"/admin": "lea.petit@", "/admin/queue": "a@chu-exemple.mssante.fr", "/admin/sessions": "portal", "/admin/files": "is not a kind of account", "/admin/delegations": "on-behalf",
+	} {
+		if where, body := b.get(path); where != path || !strings.Contains(body, want) {
+			t.Errorf("%s, at %s, lacks %q:\n%s", path, where, want, body)
+		}
+	}
+}

@@ -65,15 +65,17 @@ type Options struct {
 	// Choose keeps what a person has chosen, and puts it into effect.
 	Choose func(ctx context.Context, choices ...policy.Choice) error
 	// Unread answers how many messages of a mailbox's INBOX are unread, or false when that cannot be told in time.
-	Unread   func(ctx context.Context, mailbox *policy.Account) (count int, known bool)
-	Tokens   Tokens
-	Activate Activate      // nil: there are no activation links
-	Shortest int           // password that may be set, in characters
-	Unused   time.Duration // how long a device token may go unused
-	Settings Settings
-	Language string // of the platform: fr or en; empty is fr
-	Logger   *slog.Logger
-	Metrics  prometheus.Registerer
+	Unread         func(ctx context.Context, mailbox *policy.Account) (count int, known bool)
+	Tokens         Tokens
+	Activate       Activate      // nil: there are no activation links
+	Shortest       int           // password that may be set, in characters
+	Unused         time.Duration // how long a device token may go unused
+	Settings       Settings
+	Administration Administration
+	Export         Export // nil: there are no exports
+	Language       string // of the platform: fr or en; empty is fr
+	Logger         *slog.Logger
+	Metrics        prometheus.Registerer
 }
 
 // Portal is an http.Handler.
@@ -119,6 +121,7 @@ func (p *Portal) routes() http.Handler {
 	mux.HandleFunc("GET /history", p.mine(p.history))
 	mux.HandleFunc("GET /setup", p.mine(p.setup))
 	mux.HandleFunc("GET /messagerie.mobileconfig", p.mine(p.profile))
+	p.adminRoutes(mux)
 	mux.HandleFunc("GET /mail/config-v1.1.xml", p.autoconfig)
 	mux.HandleFunc("GET /.well-known/autoconfig/mail/config-v1.1.xml", p.autoconfig)
 	mux.HandleFunc("POST /autodiscover/autodiscover.xml", p.autodiscover)
