@@ -81,14 +81,32 @@ func (c *column) inRange(entry, lo, hi uint32) uint32 {
 // gramIDs answers the list of the values that hold a gram.
 func (c *column) gramIDs(g uint32) []byte { return c.grams[c.gramAt.at(g):c.gramAt.at(g+1)] }
 
-// rarest answers the shortest list of values among the grams of a part of at least three octets.
-func (c *column) rarest(part, best []byte, found bool) (list []byte, ok bool) {
+// rarest is the two shortest lists of values among the grams of some parts.
+type rarest struct {
+	lists [2][]byte
+	grams [2]uint32
+	found int
+}
+
+// add looks at the grams of a part; one of fewer than three octets has none.
+func (k *rarest) add(c *column, part []byte) {
 	for i := 0; i+3 <= len(part); i++ {
-		if ids := c.gramIDs(gram(part[i:])); !found || len(ids) < len(best) {
-			best, found = ids, true
+		g := gram(part[i:])
+		if (k.found > 0 && g == k.grams[0]) || (k.found > 1 && g == k.grams[1]) {
+			continue
 		}
+		ids := c.gramIDs(g)
+		switch {
+		case k.found == 0 || len(ids) < len(k.lists[0]):
+			k.lists[1], k.grams[1] = k.lists[0], k.grams[0]
+			k.lists[0], k.grams[0] = ids, g
+		case k.found == 1 || len(ids) < len(k.lists[1]):
+			k.lists[1], k.grams[1] = ids, g
+		default:
+			continue
+		}
+		k.found = min(k.found+1, 2)
 	}
-	return best, found
 }
 
 // nextID reads the next of a list of differences.

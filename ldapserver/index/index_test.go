@@ -31,7 +31,7 @@ func constants() []entry.Attribute {
 
 func pick(r *rand.Rand) string {
 	text := words[r.IntN(len(words))]
-	if r.IntN(2) == 0 {
+	for range r.IntN(3) { // enough different ones that they have grams
 		text += " " + words[r.IntN(len(words))]
 	}
 	return text

@@ -42,6 +42,7 @@ type planNode struct {
 	lo, hi         uint32
 	other          uint32 // a second id, or none
 	list           []byte // the candidates' ids, as grams have them
+	second         []byte // those of another gram that they must be among; empty: of none
 	listed         bool
 	initial, final []byte
 	between        [][]byte
@@ -186,6 +187,9 @@ func (p *Plan) prepareUUID(n *planNode, a *filter.Assertion) {
 	}
 }
 
+// worthReading is how much longer a second list may be than the first: reading on in it is so much cheaper than looking at a text somewhere in memory.
+const worthReading = 16
+
 // preparePattern narrows a search for parts by its beginning, else by its rarest gram.
 func (p *Plan) preparePattern(n *planNode, a *filter.Assertion) {
 	c := n.column
@@ -208,14 +212,14 @@ func (p *Plan) preparePattern(n *planNode, a *filter.Assertion) {
 	if c.gramAt.len() == 0 {
 		return
 	}
-	var list []byte
-	found := false
+	var best rarest
 	for _, part := range a.Any {
-		list, found = c.rarest(part, list, found)
+		best.add(c, part)
 	}
-	if list, found = c.rarest(a.Final, list, found); !found {
+	if best.add(c, a.Final); best.found == 0 {
 		return
 	}
+	list := best.lists[0]
 	// A list has an octet or two for each value; values have as many entries as the column's average.
 	estimate := uint64(len(list)) * uint64(c.postings.len()) / uint64(c.values)
 	switch {
@@ -223,6 +227,9 @@ func (p *Plan) preparePattern(n *planNode, a *filter.Assertion) {
 		n.way, n.cost = byNothing, 0
 	case estimate < uint64(inRange):
 		n.list, n.listed, n.cost = list, true, uint32(max(estimate, 1))
+		if len(best.lists[1]) < worthReading*len(list) {
+			n.second = best.lists[1]
+		}
 	}
 }
 

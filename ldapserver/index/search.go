@@ -142,10 +142,14 @@ func (p *Plan) eachPosting(n *planNode, lo, hi uint32, yield func(uint32) bool) 
 }
 
 func (p *Plan) eachListed(n *planNode, yield func(uint32) bool) bool {
-	var id uint32 // plus one
+	var id, other uint32 // plus one
+	second := n.second
 	for list := n.list; len(list) > 0; {
 		id, list = nextID(list, id)
-		if id-1 < n.lo || id-1 >= n.hi {
+		for other < id && len(second) > 0 {
+			other, second = nextID(second, other)
+		}
+		if id-1 < n.lo || id-1 >= n.hi || (len(n.second) > 0 && other != id) {
 			continue
 		}
 		if !p.eachWithParts(n, id-1, yield) || p.stop() {
