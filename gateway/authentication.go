@@ -22,6 +22,17 @@ func (c *Config) checkAuthentication() configs.Problems {
 			problems.Add(ca.Pos, "", "%v", err)
 		}
 	}
+	certificates := c.Authentication.Certificates
+	if ca := certificates.CA; ca.Set {
+		if _, err := loadRoots(c.path(ca.V)); err != nil {
+			problems.Add(ca.Pos, "", "%v", err)
+		}
+	}
+	if crl := certificates.CRL; crl.Set {
+		if _, err := (&revocations{path: c.path(crl.V)}).read(); err != nil {
+			problems.Add(crl.Pos, "", "%v", err)
+		}
+	}
 	if file := c.Authentication.LDAP.PasswordFile; file.Set {
 		if _, err := readPassword(c.path(file.V)); err != nil {
 			problems.Add(file.Pos, "", "%v", err)
@@ -58,6 +69,16 @@ func (g *Gateway) newAuth(cfg *Config) error {
 			return fmt.Errorf("directory of the site: %w", err)
 		}
 		opt.Directory.Password = password
+	}
+	if ca := cfg.Authentication.Certificates.CA; ca.Set {
+		roots, err := loadRoots(cfg.path(ca.V))
+		if err != nil {
+			return fmt.Errorf("client certificates: %w", err)
+		}
+		g.clientRoots, opt.Certificates.Roots = roots, roots
+	}
+	if crl := cfg.Authentication.Certificates.CRL; crl.Set {
+		opt.Certificates.Revoked = (&revocations{path: cfg.path(crl.V)}).read
 	}
 	g.auth = auth.New(opt)
 	return nil

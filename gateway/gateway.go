@@ -8,6 +8,7 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -71,20 +72,21 @@ type Gateway struct {
 	reg *prometheus.Registry
 	st  *state
 
-	cert     certificate
-	snapshot atomic.Pointer[policy.Snapshot]
-	ready    atomic.Bool
-	auth     *auth.Authenticator
-	sessions session.Table
-	proxy    *imapproxy.Proxy
-	acceptor *smtp.Acceptor
-	mail     *smtp.Server
-	trust    *trust.Keeper
-	notices  *notice.Service           // nil: nobody is notified
-	watcher  *watch.Watcher            // likewise
-	servers  map[string]*origin.Store  // the mail stores that are servers, by name
-	lmtp     map[string]*localDelivery // the way of new mail to those that take it by LMTP
-	metrics  gatewayMetrics
+	cert        certificate
+	snapshot    atomic.Pointer[policy.Snapshot]
+	ready       atomic.Bool
+	auth        *auth.Authenticator
+	clientRoots *x509.CertPool // who may have issued client certificates; nil: they log nobody in
+	sessions    session.Table
+	proxy       *imapproxy.Proxy
+	acceptor    *smtp.Acceptor
+	mail        *smtp.Server
+	trust       *trust.Keeper
+	notices     *notice.Service           // nil: nobody is notified
+	watcher     *watch.Watcher            // likewise
+	servers     map[string]*origin.Store  // the mail stores that are servers, by name
+	lmtp        map[string]*localDelivery // the way of new mail to those that take it by LMTP
+	metrics     gatewayMetrics
 
 	directory  *directory.Directory
 	imports    *imports
@@ -158,7 +160,7 @@ func New(opt Options) (g *Gateway, err error) {
 	}
 	g.proxy = imapproxy.New(imapproxy.Options{
 		Snapshot: g.snapshot.Load, Auth: g.auth, Stores: stores, Trace: g.st.trace, Sessions: &g.sessions,
-		Subscriptions: g.st.subscriptions, Transfers: g.st.transfers, Sent: g.st.sent, SpoolDir: g.st.spool, TLS: g.tlsConfig(cfg), Logger: g.log, Metrics: g.reg,
+		Subscriptions: g.st.subscriptions, Transfers: g.st.transfers, Sent: g.st.sent, SpoolDir: g.st.spool, TLS: g.tlsForLogin(cfg), Logger: g.log, Metrics: g.reg,
 		Hostname: cfg.Hostname.V, SharedPrefix: cfg.IMAP.SharedPrefix.V, MaxMessage: int64(cfg.IMAP.MaxMessage), MaxCompressed: cfg.IMAP.MaxCompressed,
 		IdleTimeout: cfg.IMAP.IdleTimeout, InsecureLogin: cfg.IMAP.InsecureLogin,
 	})
@@ -194,6 +196,14 @@ func (g *Gateway) tlsConfig(cfg *Config) *tls.Config {
 	return g.cert.config()
 }
 
+// tlsForLogin is tlsConfig for services that people log in to.
+func (g *Gateway) tlsForLogin(cfg *Config) *tls.Config {
+	if !cfg.TLS.Certificate.Set {
+		return nil
+	}
+	return g.loginTLS()
+}
+
 // listen opens every listener, so that a port in use is known before anything is served.
 func (g *Gateway) listen(cfg *Config) error {
 	service := func(name string, serve func(context.Context, net.Conn)) *server {
@@ -205,7 +215,7 @@ func (g *Gateway) listen(cfg *Config) error {
 	}
 	g.imap = service("imap", func(ctx context.Context, conn net.Conn) { g.proxy.Serve(ctx, conn, false) })
 	g.imaps = service("imaps", func(ctx context.Context, conn net.Conn) {
-		g.proxy.Serve(ctx, tls.Server(conn, g.cert.config()), true)
+		g.proxy.Serve(ctx, tls.Server(conn, g.loginTLS()), true)
 	})
 	g.web = newWeb(g)
 	for _, l := range []struct {

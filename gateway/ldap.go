@@ -32,7 +32,7 @@ func (g *Gateway) newLDAP(cfg *Config) error {
 		return err
 	}
 	g.ldapServer, err = ldapserver.New(ldapserver.Options{
-		Directory: g.directory, Suffixes: d.suffixes(), Remotes: remotes, Auth: g.auth, Trace: g.st.trace, Sessions: &g.sessions, TLS: g.tlsConfig(cfg),
+		Directory: g.directory, Suffixes: d.suffixes(), Remotes: remotes, Auth: g.auth, Trace: g.st.trace, Sessions: &g.sessions, TLS: g.tlsForLogin(cfg),
 		Anonymous: d.anonymous(), Proxies: d.proxies(), Limits: d.limits(), InsecureBind: d.InsecureBind, Logger: g.log, Metrics: g.reg,
 	})
 	if err != nil {
@@ -52,7 +52,7 @@ func (g *Gateway) listenLDAP(cfg *Config) error {
 	}
 	g.ldap = ldapServices{
 		ldap:  service("ldap", g.ldapServer.Serve),
-		ldaps: service("ldaps", func(ctx context.Context, conn net.Conn) { g.ldapServer.Serve(ctx, tls.Server(conn, g.cert.config())) }),
+		ldaps: service("ldaps", func(ctx context.Context, conn net.Conn) { g.ldapServer.Serve(ctx, tls.Server(conn, g.loginTLS())) }),
 	}
 	for _, l := range []struct {
 		s         *server

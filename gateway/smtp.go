@@ -128,7 +128,7 @@ func (g *Gateway) smtpRoles(cfg *Config) (map[smtp.Role]smtp.Service, error) {
 	lmtp.NewHandler = func(c *smtp.Client) smtp.Handler { return g.acceptor.Inbound(c, local) }
 	return map[smtp.Role]smtp.Service{
 		smtp.Submission: {
-			MaxMessage: int64(cfg.Submission.MaxMessage), MaxRecipients: cfg.Submission.MaxRecipients, TLS: g.tlsConfig(cfg),
+			MaxMessage: int64(cfg.Submission.MaxMessage), MaxRecipients: cfg.Submission.MaxRecipients, TLS: g.tlsForLogin(cfg),
 			InsecureLogin: cfg.Submission.InsecureLogin, NewHandler: g.acceptor.Submission,
 		},
 		smtp.Inbound: in, smtp.LMTP: lmtp,
@@ -151,7 +151,7 @@ func (g *Gateway) listenSMTP(cfg *Config) error {
 	g.smtp = smtpServices{
 		submission: service("submission", people, role(smtp.Submission)),
 		submissions: service("submissions", people, func(ctx context.Context, conn net.Conn) {
-			g.mail.Serve(ctx, tls.Server(conn, g.cert.config()), smtp.Submission)
+			g.mail.Serve(ctx, tls.Server(conn, g.loginTLS()), smtp.Submission)
 		}),
 		inbound: service("inbound", servers, role(smtp.Inbound)),
 		lmtp:    service("lmtp", [2]int{servers[0], servers[0]}, role(smtp.LMTP)),

@@ -2,6 +2,7 @@ package imapproxy
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"log/slog"
@@ -104,6 +105,7 @@ func (s *session) authenticate(cmd *wire.Command) error {
 	if err != nil {
 		return bad("Not a message of this mechanism")
 	}
+	req.Certificates = s.certificates()
 	err = s.logIn(cmd, *req)
 	if failure := auth.Failure(mechanism); failure != nil && errors.Is(err, auth.ErrRefused) {
 		// The client's response says nothing: only then comes the refusal.
@@ -116,7 +118,17 @@ func (s *session) authenticate(cmd *wire.Command) error {
 
 // mechanisms are those of AUTHENTICATE. That of LOGIN is not among them: there is a command for it.
 func (s *session) mechanisms() []string {
-	return slices.DeleteFunc(s.p.opt.Auth.Mechanisms(), func(m string) bool { return m == auth.MechanismLogin })
+	return slices.DeleteFunc(s.p.opt.Auth.Mechanisms(), func(m string) bool {
+		return m == auth.MechanismLogin || (m == auth.MechanismExternal && len(s.certificates()) == 0)
+	})
+}
+
+// certificates are what the client has shown in TLS.
+func (s *session) certificates() []*x509.Certificate {
+	if conn, ok := s.conn.Conn.(*tls.Conn); ok {
+		return conn.ConnectionState().PeerCertificates
+	}
+	return nil
 }
 
 // challenge sends a challenge and answers the client's response as it is.

@@ -2,6 +2,7 @@ package ldapserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"slices"
@@ -105,6 +106,9 @@ func (c *conn) bindSASL(ctx context.Context, going saslState) error {
 	case request == nil:
 		c.sasl = going
 		return c.result(wire.BindResponse, &wire.Result{Code: wire.SASLBindInProgress, Credentials: challenge})
+	}
+	if conn, ok := c.nc.(*tls.Conn); ok {
+		request.Certificates = conn.ConnectionState().PeerCertificates
 	}
 	return c.logIn(ctx, *request, mechanism)
 }

@@ -22,6 +22,15 @@ func (s *Snapshot) ByNational(number string) (*Account, Reason) {
 	})
 }
 
+// ByCertificate finds the person or the software with an address.
+func (s *Snapshot) ByCertificate(text string) (*Account, Reason) {
+	address, err := mail.ParseAddress(text)
+	if account, ok := s.byAddress[address]; err == nil && ok && account.Kind != Org && account.State != Closed {
+		return account, Reason{}
+	}
+	return nil, Reason{Code: ReasonUnknown, Text: "no account that logs in has the address of the certificate"}
+}
+
 // ByMail finds the person with an address: the identifier or the MSSanté address.
 func (s *Snapshot) ByMail(text string) (*Account, Reason) {
 	address, err := mail.ParseAddress(text)

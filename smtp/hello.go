@@ -74,7 +74,7 @@ func (s *session) extended(args string) error {
 		lines = append(lines, "STARTTLS")
 	}
 	if s.client.Role == Submission && s.mayLogIn() && s.client.Login.Person == nil {
-		lines = append(lines, "AUTH "+strings.Join(s.srv.opt.Auth.Mechanisms(), " "))
+		lines = append(lines, "AUTH "+strings.Join(s.mechanisms(), " "))
 	}
 	return &wire.Reply{Code: 250, Text: strings.Join(lines, "\n")}
 }

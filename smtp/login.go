@@ -40,12 +40,15 @@ func (s *session) auth(args string) error {
 	mechanism, initial, given := strings.Cut(args, " ")
 	mechanism = strings.ToUpper(mechanism)
 	exchange, err := auth.NewExchange(mechanism)
-	if err != nil || !slices.Contains(s.srv.opt.Auth.Mechanisms(), mechanism) {
+	if err != nil || !slices.Contains(s.mechanisms(), mechanism) {
 		return wire.NewReply(504, "5.5.4", "This mechanism is not known here")
 	}
 	req, err := s.exchange(exchange, initial, given)
 	if err != nil {
 		return err
+	}
+	if s.client.TLS != nil {
+		req.Certificates = s.client.TLS.PeerCertificates
 	}
 	err = s.logIn(mechanism, *req)
 	if failure := auth.Failure(mechanism); failure != nil && errors.Is(err, auth.ErrRefused) {
@@ -57,6 +60,13 @@ func (s *session) auth(args string) error {
 		}
 	}
 	return err
+}
+
+// mechanisms are those on offer.
+func (s *session) mechanisms() []string {
+	return slices.DeleteFunc(s.srv.opt.Auth.Mechanisms(), func(m string) bool {
+		return m == auth.MechanismExternal && (s.client.TLS == nil || len(s.client.TLS.PeerCertificates) == 0)
+	})
 }
 
 // exchange lets a mechanism and the client speak with one another.

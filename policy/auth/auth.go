@@ -10,6 +10,7 @@ package auth
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -70,6 +71,8 @@ type Request struct {
 	Remote    netip.Addr
 	Protocol  string // imap, smtp, ldap, portal
 	Session   string // id of the session that asks
+
+	Certificates []*x509.Certificate // of EXTERNAL: what the client showed in TLS, not verified
 }
 
 // Result is a successful login: the person, and the mailbox they opened.

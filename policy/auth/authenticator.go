@@ -13,27 +13,29 @@ import (
 
 // Options are what an Authenticator works with.
 type Options struct {
-	Config    Config
-	Snapshot  func() *policy.Snapshot // the current one
-	Passwords Passwords
-	Tokens    Tokens                  // nil: there are none
-	Ended     func(credential string) // told of each credential that holds no more, a policy.Means.ID; may be nil
-	Provider  http.RoundTripper       // the way to the OpenID provider; nil: Go's
-	Directory Directory               // the way to the site's directory
-	Now       func() time.Time        // nil: time.Now
+	Config       Config
+	Snapshot     func() *policy.Snapshot // the current one
+	Passwords    Passwords
+	Tokens       Tokens                  // nil: there are none
+	Ended        func(credential string) // told of each credential that holds no more, a policy.Means.ID; may be nil
+	Provider     http.RoundTripper       // the way to the OpenID provider; nil: Go's
+	Directory    Directory               // the way to the site's directory
+	Certificates Certificates
+	Now          func() time.Time // nil: time.Now
 }
 
 // Authenticator says who somebody is and which mailbox opens for them. It may be used by any number of goroutines.
 type Authenticator struct {
-	cfg       Config
-	now       func() time.Time
-	snapshot  func() *policy.Snapshot
-	throttle  *throttle
-	passwords *passwords
-	verifier  Verifier
-	tokens    Tokens
-	provider  *provider // nil: none is configured
-	ended     func(credential string)
+	cfg          Config
+	now          func() time.Time
+	snapshot     func() *policy.Snapshot
+	throttle     *throttle
+	passwords    *passwords
+	verifier     Verifier
+	tokens       Tokens
+	provider     *provider // nil: none is configured
+	certificates Certificates
+	ended        func(credential string)
 }
 
 // New makes an Authenticator for what is configured.
@@ -48,7 +50,7 @@ func newAuthenticator(opt Options, derive deriver) *Authenticator {
 	p := newPasswords(opt.Passwords, cfg, now, derive)
 	a := &Authenticator{
 		cfg: cfg, now: now, snapshot: opt.Snapshot, throttle: newThrottle(cfg, now), passwords: p, verifier: p, tokens: opt.Tokens, ended: opt.Ended,
-		provider: newProvider(cfg.OIDC, opt.Provider, now),
+		provider: newProvider(cfg.OIDC, opt.Provider, now), certificates: opt.Certificates,
 	}
 	if d := newDirectory(cfg.LDAP, opt.Directory); d != nil {
 		a.verifier = &chain{p, d}
@@ -65,6 +67,9 @@ func newAuthenticator(opt Options, derive deriver) *Authenticator {
 // Every refusal of a password follows the same work, one hash: what is wrong with a request is looked at before and told after.
 // Only what succeeds may be quick, and what has the form of a device token, which needs no hash.
 func (a *Authenticator) Authenticate(ctx context.Context, req Request) (Result, error) {
+	if req.Mechanism == MechanismExternal {
+		return a.withCertificate(ctx, req)
+	}
 	if isOAuth(req.Mechanism) {
 		if a.provider == nil {
 			return Result{}, &Refusal{Reason: policy.Reason{Code: policy.ReasonMethod, Text: "no OpenID provider is configured"}, User: req.Authzid}
@@ -121,11 +126,14 @@ func (a *Authenticator) unavailable(req Request, err error) *Unavailable {
 	}}
 }
 
-// Mechanisms are the SASL mechanisms that are offered, as configured.
+// Mechanisms are the SASL mechanisms that are offered, as configured; EXTERNAL only to those who have shown a certificate.
 func (a *Authenticator) Mechanisms() []string {
 	all := []string{MechanismPlain, MechanismLogin}
 	if a.provider != nil {
 		all = append(all, MechanismOAuthBearer, MechanismXOAuth2)
+	}
+	if a.certificates.Roots != nil {
+		all = append(all, MechanismExternal)
 	}
 	return all
 }

@@ -11,16 +11,17 @@ import (
 // Config is the section authentication of the daemon's configuration. The zero value means the defaults.
 type Config struct {
 	Pos                      configs.Pos
-	MinPassword              int           `yaml:"min_password,positive"`                // characters
-	FailuresPerMinute        int           `yaml:"failures_per_minute,positive"`         // of a network against one account
-	NetworkFailuresPerMinute int           `yaml:"network_failures_per_minute,positive"` // of a network against all accounts
-	AccountFailuresPerMinute int           `yaml:"account_failures_per_minute,positive"` // against an account from all unfamiliar networks
-	Remember                 time.Duration `yaml:"remember,positive"`                    // how long a right password needs no hashing
-	HashSlots                int           `yaml:"hash_slots,positive"`                  // hashes at a time
-	TokenUnused              time.Duration `yaml:"token_unused,positive"`                // how long a device token may go unused
-	Methods                  Ways          `yaml:"methods"`
-	OIDC                     OIDCConfig    `yaml:"oidc"`
-	LDAP                     LDAPConfig    `yaml:"ldap"`
+	MinPassword              int                `yaml:"min_password,positive"`                // characters
+	FailuresPerMinute        int                `yaml:"failures_per_minute,positive"`         // of a network against one account
+	NetworkFailuresPerMinute int                `yaml:"network_failures_per_minute,positive"` // of a network against all accounts
+	AccountFailuresPerMinute int                `yaml:"account_failures_per_minute,positive"` // against an account from all unfamiliar networks
+	Remember                 time.Duration      `yaml:"remember,positive"`                    // how long a right password needs no hashing
+	HashSlots                int                `yaml:"hash_slots,positive"`                  // hashes at a time
+	TokenUnused              time.Duration      `yaml:"token_unused,positive"`                // how long a device token may go unused
+	Methods                  Ways               `yaml:"methods"`
+	OIDC                     OIDCConfig         `yaml:"oidc"`
+	LDAP                     LDAPConfig         `yaml:"ldap"`
+	Certificates             CertificatesConfig `yaml:"certificates"`
 }
 
 // Defaults of the section authentication.

@@ -122,7 +122,7 @@ func (a *Authenticator) withAccessToken(ctx context.Context, req Request) (Resul
 		attempt.finish(refused)
 		return Result{}, &Refusal{Reason: reason, User: req.Authzid}
 	}
-	access, ok := a.openedBy(snap, person, req.Authzid)
+	access, ok := a.openedBy(snap, person, req.Authzid, WayOIDC)
 	if !ok {
 		attempt.finish(refused)
 		return Result{}, &Refusal{Reason: access.Reason, Person: person, Mailbox: access.Mailbox, User: req.Authzid}
@@ -136,7 +136,7 @@ func (a *Authenticator) withAccessToken(ctx context.Context, req Request) (Resul
 
 // openedBy decides which mailbox opens for a person whom a token names and a request that names a mailbox, the person, both in a form
 // of a user name, or nobody.
-func (a *Authenticator) openedBy(snap *policy.Snapshot, person *policy.Account, named string) (policy.Access, bool) {
+func (a *Authenticator) openedBy(snap *policy.Snapshot, person *policy.Account, named string, way Way) (policy.Access, bool) {
 	user, authzid := string(person.Address), named
 	if strings.ContainsAny(named, "*/") {
 		user, authzid = named, ""
@@ -147,12 +147,12 @@ func (a *Authenticator) openedBy(snap *policy.Snapshot, person *policy.Account, 
 	}
 	if !person.Is(login.Person) {
 		return policy.Access{Reason: policy.Reason{
-			Code: policy.ReasonDisagree, Text: fmt.Sprintf("the access token is of %s, and the user name of %s", person.Address, login.Person),
+			Code: policy.ReasonDisagree, Text: fmt.Sprintf("the credentials are of %s, and the user name of %s", person.Address, login.Person),
 		}}, false
 	}
 	_, access, ok := snap.Resolve(login)
-	if ok && !a.cfg.Methods.allows(person.Kind, WayOIDC) {
-		return policy.Access{Mailbox: access.Mailbox, Reason: closed(person, WayOIDC)}, false
+	if ok && !a.cfg.Methods.allows(person.Kind, way) {
+		return policy.Access{Mailbox: access.Mailbox, Reason: closed(person, way)}, false
 	}
 	return access, ok
 }

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"cmp"
+	"maps"
 	"net/url"
 	"slices"
 	"time"
@@ -65,6 +66,10 @@ func (c Config) Check() configs.Problems {
 	if !c.LDAP.URL.Set && c.Methods.names(WayLDAP) {
 		problems.Add(c.Pos, "ldap: {url: …}", "a kind of account logs in with ldap, and no directory is configured")
 	}
+	problems = append(problems, c.Certificates.check()...)
+	if !c.Certificates.CA.Set && c.Methods.names(WayCertificates) {
+		problems.Add(c.Pos, "certificates: {ca: …}", "a kind of account logs in with certificates, and no authority is configured")
+	}
 	o := c.OIDC
 	switch at, err := url.Parse(o.Issuer.V); {
 	case !o.Issuer.Set:
@@ -85,7 +90,8 @@ func (c Config) Check() configs.Problems {
 // Equal tells whether two configurations say the same.
 func (c Config) Equal(other Config) bool {
 	a, b := c.withoutLists(), other.withoutLists()
-	return c.Methods.equal(other.Methods) && c.OIDC.equal(other.OIDC) && c.LDAP.equal(other.LDAP) && a == b
+	return c.Methods.equal(other.Methods) && c.OIDC.equal(other.OIDC) && c.LDAP.equal(other.LDAP) &&
+		c.Certificates.CA.V == other.Certificates.CA.V && c.Certificates.CRL.V == other.Certificates.CRL.V && maps.Equal(c.Certificates.Subjects, other.Certificates.Subjects) && a == b
 }
 
 // settings are those of a Config that can be compared.

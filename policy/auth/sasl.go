@@ -28,6 +28,14 @@ func ParsePlain(message []byte) (Request, error) {
 	}, nil
 }
 
+// parseExternal reads the one message of EXTERNAL: an authorization identity, or nothing.
+func parseExternal(message []byte) (Request, error) {
+	if bytes.IndexByte(message, 0) >= 0 || !utf8.Valid(message) {
+		return Request{}, ErrSASL
+	}
+	return Request{Mechanism: MechanismExternal, Authzid: string(message)}, nil
+}
+
 // Exchange is the server's side of a SASL exchange. Call Next with the client's initial response, or nil when there is none,
 // then with each response, until it answers a request; after an error the exchange is over.
 type Exchange struct {
@@ -39,7 +47,7 @@ type Exchange struct {
 // NewExchange begins an exchange of a mechanism. Whether it is offered is for Authenticator.Mechanisms to say.
 func NewExchange(mechanism string) (*Exchange, error) {
 	switch mechanism {
-	case MechanismPlain, MechanismLogin, MechanismOAuthBearer, MechanismXOAuth2:
+	case MechanismPlain, MechanismLogin, MechanismOAuthBearer, MechanismXOAuth2, MechanismExternal:
 		return &Exchange{mechanism: mechanism}, nil
 	}
 	return nil, ErrNoMechanism
@@ -65,6 +73,9 @@ func (e *Exchange) single(response []byte) ([]byte, *Request, error) {
 	parse := ParsePlain
 	if isOAuth(e.mechanism) {
 		parse = func(message []byte) (Request, error) { return parseOAuth(e.mechanism, message) }
+	}
+	if e.mechanism == MechanismExternal {
+		parse = parseExternal
 	}
 	request, err := parse(response)
 	if err != nil {

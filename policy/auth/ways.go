@@ -16,16 +16,18 @@ const (
 	WayTokens    Way = "tokens"    // device tokens
 	WayLDAP      Way = "ldap"      // those of the site's directory
 	WayOIDC      Way = "oidc"      // access tokens of an OpenID provider
+
+	WayCertificates Way = "certificates" // of clients, in TLS
 )
 
 // UnmarshalText reads a way.
 func (w *Way) UnmarshalText(text []byte) error {
 	switch way := Way(text); way {
-	case WayPasswords, WayTokens, WayLDAP, WayOIDC:
+	case WayPasswords, WayTokens, WayLDAP, WayOIDC, WayCertificates:
 		*w = way
 		return nil
 	}
-	return fmt.Errorf("%q is no way to log in; write passwords, tokens, ldap or oidc", text)
+	return fmt.Errorf("%q is no way to log in; write passwords, tokens, ldap, oidc or certificates", text)
 }
 
 // softwareWay is a way that is open to accounts of kind app: never a password, which would be in a file of that software.
@@ -36,11 +38,13 @@ func (w *softwareWay) UnmarshalText(text []byte) error {
 	if err := w.Way.UnmarshalText(text); err != nil {
 		return err
 	}
-	if w.Way != WayTokens {
-		return fmt.Errorf("software does not log in with %s; write tokens", text)
+	if !forSoftware(w.Way) {
+		return fmt.Errorf("software does not log in with %s; write tokens or certificates", text)
 	}
 	return nil
 }
+
+func forSoftware(way Way) bool { return way == WayTokens || way == WayCertificates }
 
 // Ways is authentication.methods: which credentials count, for each kind of account. A kind that is left out has all that are
 // configured; an empty list closes it.
@@ -58,7 +62,7 @@ func (w Ways) allows(kind policy.Kind, way Way) bool {
 	case policy.Med:
 		list = w.Med
 	case policy.App:
-		return way == WayTokens && (w.App == nil || slices.Contains(w.App, softwareWay{way}))
+		return forSoftware(way) && (w.App == nil || slices.Contains(w.App, softwareWay{way}))
 	case policy.Org:
 		return false
 	}
@@ -66,7 +70,9 @@ func (w Ways) allows(kind policy.Kind, way Way) bool {
 }
 
 // names tells whether any kind's list names a way.
-func (w Ways) names(way Way) bool { return slices.Contains(w.Per, way) || slices.Contains(w.Med, way) }
+func (w Ways) names(way Way) bool {
+	return slices.Contains(w.Per, way) || slices.Contains(w.Med, way) || slices.Contains(w.App, softwareWay{way})
+}
 
 func (w Ways) equal(other Ways) bool {
 	return sameList(w.Per, other.Per) && sameList(w.Med, other.Med) && sameList(w.App, other.App)
