@@ -198,8 +198,7 @@ func TestCertificateLists(t *testing.T) {
 	g := certified(t, a, a.list(time.Now().Add(time.Hour)))
 	answered := func() string {
 		_, err := external(t, g, hers, "")
-		var refusal *imap.Error
-		if errors.As(err, &refusal) {
+		if refusal, ok := errors.AsType[*imap.Error](err); ok {
 			return string(refusal.Code)
 		}
 		if err != nil {

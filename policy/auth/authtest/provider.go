@@ -296,7 +296,7 @@ func (c client) DevMode() bool                        { return false }
 func (c client) IsScopeAllowed(string) bool           { return true }
 func (c client) IDTokenUserinfoClaimsAssertion() bool { return true }
 func (c client) ClockSkew() time.Duration             { return 0 }
-func (c client) RestrictAdditionalIdTokenScopes() func([]string) []string { //nolint:revive // zitadel's name
+func (c client) RestrictAdditionalIdTokenScopes() func([]string) []string { //nolint:revive,staticcheck // zitadel's name
 	return allScopes
 }
 
