@@ -36,7 +36,7 @@ type httpsService struct {
 func (g *Gateway) newPortal(cfg *Config) error {
 	pages, err := portal.New(portal.Options{
 		Snapshot: g.snapshot.Load, Auth: g.auth, Trace: g.st.trace, Sessions: &g.sessions, Choose: g.choose, Unread: g.unread,
-		Tokens: deviceTokens{g}, Shortest: cfg.Authentication.Shortest(), Unused: cfg.Authentication.Unused(),
+		Tokens: deviceTokens{g}, Activate: g.activate, Shortest: cfg.Authentication.Shortest(), Unused: cfg.Authentication.Unused(),
 		Administration: administration{g}, Settings: g.clientSettings(cfg),
 		Language: cfg.Language.V, Logger: g.log, Metrics: g.reg,
 	})

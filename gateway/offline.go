@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -87,7 +88,7 @@ func (o *offline) open() (control.Caller, error) {
 		return nil, err
 	}
 	o.st = st
-	ops := st.operations(admin{
+	a := admin{
 		look: o.look,
 		snapshot: func(ctx context.Context) (*policy.Snapshot, error) {
 			if o.broken != nil {
@@ -107,7 +108,9 @@ func (o *offline) open() (control.Caller, error) {
 			config := func() *Config { return o.loaded.Config }
 			return newImports(st, directory.New(nil), o.loaded.Config.StateDir(), config, func(bool) {}, log)
 		}),
-	})
+	}
+	ops := st.operations(a)
+	maps.Copy(ops, o.inviter(a).operations())
 	return control.Local(ops, o.Close), nil
 }
 

@@ -75,6 +75,7 @@ func (g *Gateway) operations() map[string]control.Op {
 		ended:   g.sessions.EndCredential,
 		imports: func() *imports { return g.imports },
 	})
+	maps.Copy(ops, g.inviter().operations())
 	ops[OpReload] = operation(func(ctx context.Context, a ReloadArgs, emit func(any) error) error {
 		problems, err := g.Reload(ctx, a.Force)
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"balorg/smtp/notice"
 	"balorg/smtp/queue"
 	"balorg/store"
+	"balorg/store/activation"
 	"balorg/store/audit"
 	"balorg/store/body"
 	"balorg/store/identity"
@@ -42,6 +43,7 @@ type state struct {
 	transfers     *transfer.Table
 	sent          *sent.Table
 	logins        *lastlogin.Table
+	links         *activation.Table
 	national      *directory.Table
 	spool         string // folder for messages that are held while it is decided what becomes of them
 	queue         *queue.Queue
@@ -106,6 +108,7 @@ func openState(cfg *Config, log *slog.Logger) (*state, error) {
 		transfers:     transfer.New(db),
 		sent:          sent.New(db),
 		logins:        lastlogin.New(db),
+		links:         activation.New(db),
 		national:      directory.NewTable(db),
 		spool:         spool,
 		log:           log,
@@ -374,6 +377,9 @@ func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 			if more, err = notice.Forget(tx, id); err != nil || more {
 				return err
 			}
+			if err := activation.Forget(tx, id); err != nil {
+				return err
+			}
 			if err := lastlogin.Forget(tx, id); err != nil {
 				return err
 			}
@@ -393,5 +399,5 @@ func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 func (st *state) check(ctx context.Context) ([]string, error) {
 	return store.Check(ctx, st.db,
 		body.Checker{Bodies: st.bodies, Referrers: []body.Referrer{st.boxes, st.queue}, Contents: true}, st.boxes, st.queue, st.trace.Checker(),
-		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.tokens, st.subscriptions, st.sent, st.logins, notice.Table{}}}, st.logins, st.settings.Table, st.tokens, st.subscriptions, st.transfers, st.sent, notice.Table{}, st.national)
+		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.tokens, st.subscriptions, st.sent, st.logins, st.links, notice.Table{}}}, st.logins, st.links, st.settings.Table, st.tokens, st.subscriptions, st.transfers, st.sent, notice.Table{}, st.national)
 }

@@ -10,6 +10,8 @@ const (
 	ChoiceDefault ChoiceKind = "default" // which account is opened first
 	ChoiceNotify  ChoiceKind = "notify"  // whether a mailbox notifies them
 	ChoiceRedList ChoiceKind = "redlist" // whether the directory hides them
+	// That a preregistered person has chosen a password by the link they were sent: the account is active until the file says something else.
+	ChoiceActivated ChoiceKind = "activated"
 )
 
 // Choice is a person's own setting, laid over the files' value. It records the file's value it was made against and lapses
@@ -53,6 +55,15 @@ func (s *Snapshot) ChooseRedList(person mail.AccountID, on bool) (Choice, bool) 
 	return Choice{Kind: ChoiceRedList, Person: person, Mailbox: person, On: on}, true
 }
 
+// ChooseActivated is that a person whom the files call preregistered has a password now. It is false when they do not call them so.
+func (s *Snapshot) ChooseActivated(person mail.AccountID) (Choice, bool) {
+	account, ok := s.byID[person]
+	if !ok || account.State != Preregistered {
+		return Choice{}, false
+	}
+	return Choice{Kind: ChoiceActivated, Person: person, Mailbox: person, On: true}, true
+}
+
 // Lapsed answers the choices that no longer hold in this snapshot and are to be deleted, lest they hold again once the files say again
 // what they said before. Those of a removed person stay: they come back with the account.
 func (s *Snapshot) Lapsed() []Choice { return append([]Choice(nil), s.lapsed...) }
@@ -81,6 +92,13 @@ func (s *Snapshot) applyChoice(c Choice) bool {
 			return false
 		}
 		g.notify = c.On
+		return true
+	case ChoiceActivated:
+		account := s.byID[c.Person]
+		if !c.On || account.State != Preregistered {
+			return false
+		}
+		account.State = Active
 		return true
 	case ChoiceRedList:
 		account := s.byID[c.Person]

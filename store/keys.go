@@ -17,6 +17,7 @@ const (
 	PrefixSubscription = "s/"
 	PrefixTransfer     = "t/"
 	PrefixLastLogin    = "u/"
+	PrefixActivation   = "v/"
 )
 
 // PrefixLarge is the part of the key space whose values may be large: an engine keeps them where size costs less than beside their keys. A
@@ -47,5 +48,6 @@ func Tables() []Table {
 		{PrefixSubscription, "subscription", "folders a person subscribed to or unsubscribed from"},
 		{PrefixTransfer, "transfer", "copies and moves between mail stores that are under way"},
 		{PrefixLastLogin, "lastlogin", "when each person last logged in, longer than the trace knows"},
+		{PrefixActivation, "activation", "links by which people choose their first password, hashed, and when they were made"},
 	}
 }

@@ -169,15 +169,28 @@ daemon would before anything is written, and a running daemon is reloaded. The a
 
 func accountRemoveCommand() command {
 	return command{
-		name: "account remove", args: "ADDR", short: "take an account out of the accounts file",
-		long: `Takes the account out of the files, with its delegations and their comments. Its sessions end at once; its mail is parked and deleted in time
+		name: "account remove", args: "ADDR …", short: "take accounts out of the accounts file",
+		long: `Takes the accounts out of the files, each with its delegations and their comments. Its sessions end at once; its mail is parked and deleted in time
 (limits.keep_removed). Until then ` + "`balorg account add`" + ` and ` + "`balorg account restore`" + ` bring it back.`,
 		run: func(ctx context.Context, e env, f *flags, args []string) error {
-			address, err := soleAddress(args)
-			if err != nil {
-				return err
+			if len(args) == 0 {
+				return usagef("takes an address, or several")
 			}
-			return amendFiles(ctx, e, f, string(address)+" removed", func(d *amend.Draft) error { return d.RemoveAccount(address) })
+			var addresses addressList
+			for _, arg := range args {
+				if err := addresses.Set(arg); err != nil {
+					return usagef("%v", err)
+				}
+			}
+			said := fmt.Sprintf("%s removed", strings.Join(args, " and "))
+			return amendFiles(ctx, e, f, said, func(d *amend.Draft) error {
+				for _, address := range addresses {
+					if err := d.RemoveAccount(address); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
 		},
 	}
 }

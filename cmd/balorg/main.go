@@ -59,6 +59,7 @@ func commands() []command {
 		accountListCommand(), accountShowCommand(), accountAddCommand(), accountEditCommand(), accountRemoveCommand(),
 		accountImportCommand(), accountExportCommand(),
 		accountPasswdCommand(), accountRestoreCommand(), accountNewCommand(),
+		accountInviteCommand(), accountRemindCommand(), accountInactiveCommand(),
 		delegationListCommand(), delegationAddCommand(), delegationRemoveCommand(), delegationDefaultCommand(),
 		tokenAddCommand(), tokenListCommand(), tokenRevokeCommand(),
 		sessionListCommand(), sessionEndCommand(),

@@ -186,6 +186,11 @@ func (a *Authenticator) SetPassword(ctx context.Context, id mail.AccountID, pass
 	return a.replacing(ctx, id, func() error { return a.passwords.set(ctx, id, password) })
 }
 
+// CheckPassword answers ErrWeakPassword, with what to choose instead, for a password that SetPassword would not keep.
+func (a *Authenticator) CheckPassword(password Secret) error {
+	return checkPassword(prepare(password), a.passwords.cfg.MinPassword)
+}
+
 // RemovePassword takes the account's password away.
 func (a *Authenticator) RemovePassword(ctx context.Context, id mail.AccountID) error {
 	return a.replacing(ctx, id, func() error { return a.passwords.remove(ctx, id) })

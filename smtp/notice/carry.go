@@ -3,6 +3,7 @@ package notice
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"balorg/mail"
 	"balorg/smtp/queue"
@@ -49,6 +50,11 @@ func (c carrier) hold(m queue.Message, it queue.Item) (o queue.Outcome, stop boo
 	switch {
 	case m.Origin != queue.Notice:
 		return failed("5.7.1", "This way is for notifications"), true
+	case strings.HasPrefix(it.Arg, letterArg):
+		if c.s.now().Sub(m.Accepted) >= letterLife || !c.s.stillTo(it.Account, it.Recipient.Address) {
+			return failed("5.7.1", "It is no longer wanted"), true
+		}
+		return o, false
 	case c.s.now().Sub(m.Accepted) >= giveUp:
 		c.s.metrics.notices.WithLabelValues(resultGivenUp).Inc()
 		return failed("5.4.7", "Given up: it is too old"), true
@@ -64,6 +70,9 @@ func (c carrier) hold(m queue.Message, it queue.Item) (o queue.Outcome, stop boo
 // done counts an outcome. From when a notice has been sent its reader has their rest. That is noted apart from the outcome, which must not
 // be lost with it: the notice would be sent twice.
 func (c carrier) done(ctx context.Context, it queue.Item, o queue.Outcome) queue.Outcome {
+	if strings.HasPrefix(it.Arg, letterArg) {
+		return o
+	}
 	switch o.Result {
 	case queue.ResultDelivered:
 		if err := c.s.change(ctx, c.s.opt.Store.Reclaim, pairOf(it), c.s.restTx); err != nil {

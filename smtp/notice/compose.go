@@ -38,6 +38,11 @@ func (s *Service) compose(ctx context.Context, l letter) (*mailbox.Message, erro
 	if err != nil {
 		return nil, err
 	}
+	return s.content(ctx, octets)
+}
+
+// content keeps the octets of a message of ours. It is finished; the caller discards it.
+func (s *Service) content(ctx context.Context, octets []byte) (*mailbox.Message, error) {
 	content, err := s.opt.Boxes.NewMessage(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("write a notification: %w", err)
@@ -58,15 +63,20 @@ func (s *Service) write(l letter) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.message(l.to, l.id, l.at, subject, body)
+}
+
+// message answers the octets of a message of ours.
+func (s *Service) message(to ours.Address, id queue.ID, at time.Time, subject, body string) ([]byte, error) {
 	from := s.opt.From
 	sender := mail.Address{Name: oneLine(from.Name), Address: string(from.Address)}
 	var b bytes.Buffer
 	for _, f := range [][2]string{
-		{"Date", l.at.Format(time.RFC1123Z)},
+		{"Date", at.Format(time.RFC1123Z)},
 		{"From", sender.String()},
-		{"To", "<" + string(l.to) + ">"},
+		{"To", "<" + string(to) + ">"},
 		{"Subject", mime.QEncoding.Encode("utf-8", subject)},
-		{"Message-ID", fmt.Sprintf("<%s.notice@%s>", l.id, from.Address.Domain())},
+		{"Message-ID", fmt.Sprintf("<%s.notice@%s>", id, from.Address.Domain())},
 		{"Auto-Submitted", "auto-generated"}, // RFC 3834, 5
 		{"MIME-Version", "1.0"},
 		{"Content-Type", "text/plain; charset=utf-8"},
@@ -81,7 +91,7 @@ func (s *Service) write(l letter) ([]byte, error) {
 	field(&b, "Content-Transfer-Encoding", "quoted-printable")
 	b.WriteString("\r\n")
 	w := quotedprintable.NewWriter(&b)
-	_, err = w.Write([]byte(strings.ReplaceAll(body, "\n", "\r\n")))
+	_, err := w.Write([]byte(strings.ReplaceAll(body, "\n", "\r\n")))
 	if err == nil {
 		err = w.Close()
 	}

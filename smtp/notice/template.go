@@ -120,8 +120,12 @@ var errShape = errors.New("the text does not begin with a line Subject: … and 
 // render answers subject and body; lines of the body end in a line feed.
 func render(t *template.Template, f Facts) (subject, body string, err error) {
 	f.Label = oneLine(f.Label)
+	return execute(t, f)
+}
+
+func execute(t *template.Template, facts any) (subject, body string, err error) {
 	var b bytes.Buffer
-	if err := t.Execute(&limited{&b}, f); err != nil {
+	if err := t.Execute(&limited{&b}, facts); err != nil {
 		return "", "", &textError{fmt.Errorf("template: %w", err)}
 	}
 	first, rest, _ := strings.Cut(b.String(), "\n")
