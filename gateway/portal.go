@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"balorg/gateway/portal"
+	"balorg/gateway/sheet"
 	"balorg/imapproxy"
 	"balorg/mail"
 	"balorg/policy"
@@ -115,4 +117,10 @@ func (a administration) Problems() []string {
 		all[i] = p.String()
 	}
 	return all
+}
+
+// exportAccounts writes what the files say of the accounts that a filter selects.
+func (g *Gateway) exportAccounts(w io.Writer, format string, f policy.Filter) error {
+	_, err := Export(g.path, w, sheet.Format(format), f)
+	return err
 }

@@ -232,6 +232,9 @@ func TestPortalAdmin(t *testing.T) {
 	}
 	b := newBrowser(t, g)
 	b.logIn(sophie)
+	if _, body := b.get("/admin/comptes.csv?q=durand"); strings.Count(body, "\n") != 2 || !strings.Contains(body, "claire.durand@clinique-des-sapins.fr;") {
+		t.Errorf("exported:\n%s", body)
+	}
 	g.Edit("accounts.yaml", "kind: org", "kind: organisation")
 	for path, want := range map[string]string{
 		"/admin": "lea.petit@", "/admin/queue": "a@chu-exemple.mssante.fr", "/admin/sessions": "portal", "/admin/files": "is not a kind of account", "/admin/delegations": "on-behalf",
