@@ -35,6 +35,7 @@ var composing = []string{"gateway", "imapproxy", "smtp", "ldapserver"}
 // owners says which folders alone may import a library, in code and in tests alike.
 var owners = map[string][]string{
 	"github.com/dgraph-io/badger":     {"store"},
+	"github.com/chromedp":             {"e2e"},
 	"go.yaml.in/yaml":                 {"configs"},
 	"github.com/emersion/go-imap":     {"imapproxy", "gateway", "e2e", "bench"},
 	"github.com/emersion/go-sasl":     {"imapproxy", "smtp", "gateway", "e2e", "bench"},

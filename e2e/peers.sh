@@ -24,6 +24,8 @@ need s-nail s-nail
 need smtp-sink postfix
 need slapd slapd
 need ldapsearch ldap-utils
+need chromium chromium
+fc-list 2>/dev/null | grep -q DejaVu || missing="$missing fontconfig fonts-dejavu-core"
 /usr/bin/python3 -c "import ldap3" >/dev/null 2>&1 || missing="$missing python3-ldap3"
 if [ "${1-}" = bench ]; then
 	need nginx nginx-light

@@ -186,3 +186,18 @@ func (p *Portal) adminRoutes(mux *http.ServeMux) {
 		mux.HandleFunc("GET /admin/comptes.xlsx", p.admins(p.export("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")))
 	}
 }
+
+// State says in words how far an account is in use.
+func (v view) State(s policy.State) string {
+	switch s {
+	case policy.Active:
+		return v.L("actif", "active")
+	case policy.Preregistered:
+		return v.L("préinscrit", "pre-registered")
+	case policy.Suspended:
+		return v.L("suspendu", "suspended")
+	case policy.Closed:
+		return v.L("fermé", "closed")
+	}
+	return string(s)
+}

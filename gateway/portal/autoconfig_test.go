@@ -2,6 +2,7 @@ package portal
 
 import (
 	"encoding/xml"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -114,7 +115,7 @@ func TestProfile(t *testing.T) {
 	}
 	decoder := xml.NewDecoder(strings.NewReader(p.body))
 	for {
-		if _, err := decoder.Token(); err == io.EOF {
+		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatalf("%v\n%s", err, p.body)

@@ -81,7 +81,7 @@ func english(who *policy.Account, accepted, platform string) bool {
 	if who != nil && who.Language != "" {
 		return who.Language == "en"
 	}
-	for _, part := range strings.Split(accepted, ",") {
+	for part := range strings.SplitSeq(accepted, ",") {
 		tag, _, _ := strings.Cut(strings.TrimSpace(part), ";")
 		switch main, _, _ := strings.Cut(strings.ToLower(tag), "-"); main {
 		case "fr":
@@ -152,7 +152,7 @@ func (c *call) fail(status int) {
 
 // broken answers a fault of ours, whose cause goes to the log.
 func (c *call) broken(doing string, err error) {
-	c.p.opt.Logger.ErrorContext(c.r.Context(), doing, slog.String("protocol", protocol), slog.Any("error", err))
+	c.p.opt.Logger.ErrorContext(c.r.Context(), "a page cannot be answered", slog.String("protocol", protocol), slog.String("doing", doing), slog.Any("error", err))
 	c.fail(http.StatusServiceUnavailable)
 }
 

@@ -3,9 +3,9 @@ package portal
 import (
 	"context"
 	"fmt"
-
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -277,9 +277,7 @@ func (b *browser) do(method, path, kind string, body io.Reader) page {
 	if err != nil {
 		b.d.t.Fatal(err)
 	}
-	for name, values := range b.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, b.header)
 	if kind != "" {
 		req.Header.Set("Content-Type", kind)
 	}
