@@ -196,10 +196,10 @@ func (m *imports) note(ctx context.Context, turn directory.Turn, failed error) {
 		turn.Reason = failed.Error()
 		m.log.ErrorContext(ctx, "the national directory was not renewed; the one before is served", slog.String("source", turn.Source), slog.Any("error", failed))
 	}
-	m.alarm(failed != nil)
 	if err := m.table.SetTurn(ctx, turn); err != nil {
 		m.log.WarnContext(ctx, "the next start looks at the national directory's source as if it were new", slog.Any("error", err))
 	}
+	m.alarm(failed != nil) // who sees it finds the reason written down
 }
 
 // brought is a file that is there to be read.
