@@ -327,8 +327,7 @@ func ask(c *ldap.Conn, r *ldap.SearchRequest, paged bool) outcome {
 	} else {
 		result, err = c.Search(r)
 	}
-	var failed *ldap.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*ldap.Error](err); ok {
 		o.code, o.matched = failed.ResultCode, strings.ToLower(failed.MatchedDN)
 	}
 	if result == nil {

@@ -34,8 +34,7 @@ func amendFiles(ctx context.Context, e env, f *flags, said string, change func(*
 
 // refused prints why a change was not made. Problems speak of files that do not exist as such.
 func refused(e env, f *flags, err error) error {
-	var problems configs.Problems
-	if errors.As(err, &problems) {
+	if _, ok := errors.AsType[configs.Problems](err); ok {
 		say(e.err, "nothing is written; the files would have these problems, at the lines they would have then:\n")
 	}
 	return printProblems(e, f, err)

@@ -111,7 +111,8 @@ func (d *Document) cut(nodes []*yaml.Node, removed map[int]bool, end func(int) (
 			kept = true
 			continue
 		}
-		from, to := d.start(nodes[i]), 0
+		from := d.start(nodes[i])
+		var to int
 		var err error
 		switch {
 		case kept:
@@ -336,11 +337,11 @@ func (i *Item) add(fields []Field) (splice, error) {
 		return splice{}, err
 	}
 	if inBraces {
-		text := ""
+		var text strings.Builder
 		for _, f := range fields {
-			text += ", " + f.Key + ": " + f.Value.render()
+			text.WriteString(", " + f.Key + ": " + f.Value.render())
 		}
-		return splice{end, end, text}, nil
+		return splice{end, end, text.String()}, nil
 	}
 	var lines []string
 	for _, f := range fields {

@@ -13,14 +13,14 @@ import (
 )
 
 // item finds the entry of a list by the text of its first key.
-func item(t testing.TB, l *List, key, value string) *Item {
-	t.Helper()
+func item(tb testing.TB, l *List, key, value string) *Item {
+	tb.Helper()
 	for _, i := range l.Items() {
 		if got, _ := i.Get(key); got == value {
 			return i
 		}
 	}
-	t.Fatalf("no entry with %s: %s", key, value)
+	tb.Fatalf("no entry with %s: %s", key, value)
 	return nil
 }
 
@@ -53,95 +53,155 @@ accounts:   # all of them
 func TestEdit(t *testing.T) {
 	tests := map[string]struct {
 		text   string
-		change func(t testing.TB, l *List)
+		change func(tb testing.TB, l *List)
 		from   string // what becomes, in text,
 		to     string // this
 	}{
-		"value before a comment": {annotated, func(t testing.TB, l *List) {
-			item(t, l, "address", "claire@a.fr").Set("kind", Text("suspended"))
+		"value before a comment": {annotated, func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "claire@a.fr").Set("kind", Text("suspended"))
 		}, "kind: per              # a person", "kind: suspended        # a person"},
-		"long value before a comment": {annotated, func(t testing.TB, l *List) {
-			item(t, l, "address", "claire@a.fr").Set("address", Text("claire.of.the.very.long.name@a.fr"))
+		"long value before a comment": {annotated, func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "claire@a.fr").Set("address", Text("claire.of.the.very.long.name@a.fr"))
 		}, "claire@a.fr   # the", "claire.of.the.very.long.name@a.fr # the"},
-		"new key": {annotated, func(t testing.TB, l *List) {
-			item(t, l, "address", "claire@a.fr").Set("prenom", Text("Claire: ou \"Clé\""))
+		"new key": {annotated, func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "claire@a.fr").Set("prenom", Text("Claire: ou \"Clé\""))
 		}, "# a number\n", "# a number\n    prenom: \"Claire: ou \\\"Clé\\\"\"\n"},
-		"block becomes braces": {annotated, func(t testing.TB, l *List) {
-			item(t, l, "address", "claire@a.fr").Set("structure", Value{Fields: []Field{{"siren", Text("123")}}})
+		"block becomes braces": {annotated, func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "claire@a.fr").Set("structure", Value{Fields: []Field{{"siren", Text("123")}}})
 		}, "structure:\n      finess: \"1\"   # a number", "structure: {siren: \"123\"}   # a number"},
-		"key with its comment": {annotated, func(t testing.TB, l *List) {
-			item(t, l, "address", "claire@a.fr").Unset("nom")
+		"key with its comment": {annotated, func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "claire@a.fr").Unset("nom")
 		}, "    # her names\n    nom: Durand\n", ""},
-		"first key": {annotated, func(t testing.TB, l *List) {
-			item(t, l, "address", "claire@a.fr").Unset("address")
+		"first key": {annotated, func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "claire@a.fr").Unset("address")
 		}, "address: claire@a.fr   # the identifier\n    kind", "kind"},
-		"first and second key": {annotated, func(t testing.TB, l *List) {
-			i := item(t, l, "address", "claire@a.fr")
+		"first and second key": {annotated, func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			i := item(tb, l, "address", "claire@a.fr")
 			i.Unset("address")
 			i.Unset("kind")
 		}, "address: claire@a.fr   # the identifier\n    kind: per              # a person\n    # her names\n    nom", "nom"},
-		"braces": {annotated, func(t testing.TB, l *List) {
-			i := item(t, l, "address", "noemie@a.fr")
+		"braces": {annotated, func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			i := item(tb, l, "address", "noemie@a.fr")
 			i.Set("kind", Text("per"))
 			i.Set("rpps", Text("100"))
 			i.Set("nom", Text("d'Or, née"))
 		}, "kind: med}", `kind: per, rpps: "100", nom: "d'Or, née"}`},
-		"last in braces": {annotated, func(t testing.TB, l *List) {
-			item(t, l, "address", "noemie@a.fr").Unset("kind")
+		"last in braces": {annotated, func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "noemie@a.fr").Unset("kind")
 		}, ", kind: med}", "}"},
-		"first in braces": {annotated, func(t testing.TB, l *List) {
-			item(t, l, "address", "noemie@a.fr").Unset("address")
+		"first in braces": {annotated, func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "noemie@a.fr").Unset("address")
 		}, "address: noemie@a.fr, ", ""},
-		"text of several lines": {annotated, func(t testing.TB, l *List) {
-			item(t, l, "address", "paul@a.fr").Set("note", Text("one"))
+		"text of several lines": {annotated, func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "paul@a.fr").Set("note", Text("one"))
 		}, "note: |\n      several\n      lines\n", "note: one\n"},
-		"text of several lines away": {annotated, func(t testing.TB, l *List) {
-			item(t, l, "address", "paul@a.fr").Unset("note")
+		"text of several lines away": {annotated, func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "paul@a.fr").Unset("note")
 		}, "    note: |\n      several\n      lines\n", ""},
-		"quoted": {annotated, func(t testing.TB, l *List) {
-			item(t, l, "address", "paul@a.fr").Set("kind", Text("med"))
+		"quoted": {annotated, func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "paul@a.fr").Set("kind", Text("med"))
 		}, "kind: 'per'", "kind: med"},
 		"append": {annotated, func(_ testing.TB, l *List) {
 			l.Append(true, Field{"address", Text("x@a.fr")}, Field{"kind", Text("med")}, Field{"structure", Value{Fields: []Field{{"finess", Text("12")}}}})
 		}, "kind: 'per'\n", "kind: 'per'\n\n  - address: x@a.fr\n    kind: med\n    structure: {finess: \"12\"}\n"},
-		"remove the first": {annotated, func(t testing.TB, l *List) { item(t, l, "address", "claire@a.fr").Remove() },
-			annotated[strings.Index(annotated, "  # Claire."):strings.Index(annotated, "  - {add")], ""},
-		"remove the second": {annotated, func(t testing.TB, l *List) { item(t, l, "address", "noemie@a.fr").Remove() },
-			"  - {address: noemie@a.fr, kind: med} # short\n\n", ""},
-		"remove the last": {annotated, func(t testing.TB, l *List) { item(t, l, "address", "paul@a.fr").Remove() },
-			annotated[strings.Index(annotated, "\n  # Paul."):strings.Index(annotated, "# The end.")], ""},
+		"remove the first": {
+			annotated, func(tb testing.TB, l *List) {
+				tb.Helper()
+				item(tb, l, "address", "claire@a.fr").Remove()
+			},
+			annotated[strings.Index(annotated, "  # Claire."):strings.Index(annotated, "  - {add")], "",
+		},
+		"remove the second": {
+			annotated, func(tb testing.TB, l *List) {
+				tb.Helper()
+				item(tb, l, "address", "noemie@a.fr").Remove()
+			},
+			"  - {address: noemie@a.fr, kind: med} # short\n\n", "",
+		},
+		"remove the last": {
+			annotated, func(tb testing.TB, l *List) {
+				tb.Helper()
+				item(tb, l, "address", "paul@a.fr").Remove()
+			},
+			annotated[strings.Index(annotated, "\n  # Paul."):strings.Index(annotated, "# The end.")], "",
+		},
 		"remove all and append": {annotated, func(_ testing.TB, l *List) {
 			for _, i := range l.Items() {
 				i.Remove()
 			}
 			l.Append(false, Field{"address", Text("x@a.fr")})
 		}, annotated[strings.Index(annotated, "  # Claire."):strings.Index(annotated, "# The end.")], "\n  - address: x@a.fr\n"},
-		"windows": {"accounts:\r\n- address: a\r\n  kind: b\r\n", func(t testing.TB, l *List) {
-			item(t, l, "address", "a").Set("nom", Text("Zoé"))
+		"windows": {"accounts:\r\n- address: a\r\n  kind: b\r\n", func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "a").Set("nom", Text("Zoé"))
 			l.Append(false, Field{"address", Text("x")}, Field{"kind", Text("y")})
 		}, "kind: b\r\n", "kind: b\r\n  nom: Zoé\r\n- address: x\r\n  kind: y\r\n"},
-		"no final newline": {"accounts:\n- address: a\n  kind: b", func(t testing.TB, l *List) {
-			item(t, l, "address", "a").Set("nom", Text("n"))
+		"no final newline": {"accounts:\n- address: a\n  kind: b", func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "a").Set("nom", Text("n"))
 			l.Append(false, Field{"address", Text("x")})
 		}, "kind: b", "kind: b\n  nom: n\n- address: x"},
-		"byte order mark": {"\ufeffaccounts:\n- address: é\n", func(t testing.TB, l *List) {
-			item(t, l, "address", "é").Set("address", Text("à"))
+		"byte order mark": {"\ufeffaccounts:\n- address: é\n", func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "é").Set("address", Text("à"))
 		}, "é", "à"},
-		"empty file":      {"# nothing yet\n", appendX, "nothing yet\n", "nothing yet\naccounts:\n  - address: x\n"},
-		"empty list":      {"accounts: [] # none\nrest: 1\n", appendX, "accounts: [] # none\n", "accounts: # none\n  - address: x\n"},
-		"nothing":         {"accounts: # none\n  # - address: c\n", appendX, "# none\n", "# none\n  - address: x\n"},
-		"brackets":        {"accounts: [{address: a}]\n", appendX, "a}", "a}, {address: x}"},
-		"out of brackets": {"accounts: [{address: a}, {address: b}]\n", func(t testing.TB, l *List) { item(t, l, "address", "a").Remove() }, "{address: a}, ", ""},
-		"no value":        {"accounts:\n  - address: a\n    nom:\n    kind: b\n", func(t testing.TB, l *List) { item(t, l, "address", "a").Set("nom", Text("n")) }, "nom:", "nom: n"},
-		"folded text":     {"accounts:\n  - address: a\n    nom: one\n      two\n\n      three # c\n", func(t testing.TB, l *List) { item(t, l, "address", "a").Set("nom", Text("n")) }, "one\n      two\n\n      three # c", "n # c"},
-		"list in an entry": {"accounts:\n  - address: a\n    accounts:\n      - {account: b} # keep\n      - {account: c}\n", func(t testing.TB, l *List) {
-			inner := item(t, l, "address", "a").List("accounts")
-			item(t, inner, "account", "b").Set("send", Text("no"))
-			item(t, inner, "account", "c").Remove()
+		"empty file": {"# nothing yet\n", appendX, "nothing yet\n", "nothing yet\naccounts:\n  - address: x\n"},
+		"empty list": {"accounts: [] # none\nrest: 1\n", appendX, "accounts: [] # none\n", "accounts: # none\n  - address: x\n"},
+		"nothing":    {"accounts: # none\n  # - address: c\n", appendX, "# none\n", "# none\n  - address: x\n"},
+		"brackets":   {"accounts: [{address: a}]\n", appendX, "a}", "a}, {address: x}"},
+		"out of brackets": {"accounts: [{address: a}, {address: b}]\n", func(tb testing.TB, l *List) {
+			tb.Helper()
+			item(tb, l, "address", "a").Remove()
+		}, "{address: a}, ", ""},
+		"no value": {"accounts:\n  - address: a\n    nom:\n    kind: b\n", func(tb testing.TB, l *List) {
+			tb.Helper()
+			item(tb, l, "address", "a").Set("nom", Text("n"))
+		}, "nom:", "nom: n"},
+		"folded text": {"accounts:\n  - address: a\n    nom: one\n      two\n\n      three # c\n", func(tb testing.TB, l *List) {
+			tb.Helper()
+			item(tb, l, "address", "a").Set("nom", Text("n"))
+		}, "one\n      two\n\n      three # c", "n # c"},
+		"list in an entry": {"accounts:\n  - address: a\n    accounts:\n      - {account: b} # keep\n      - {account: c}\n", func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			inner := item(tb, l, "address", "a").List("accounts")
+			item(tb, inner, "account", "b").Set("send", Text("no"))
+			item(tb, inner, "account", "c").Remove()
 			inner.Append(false, Field{"account", Text("d")}, Field{"send", Text("as")})
 		}, "{account: b} # keep\n      - {account: c}\n", "{account: b, send: no} # keep\n      - {account: d, send: as}\n"},
-		"new list in an entry": {"accounts:\n  - address: a\n", func(t testing.TB, l *List) {
-			item(t, l, "address", "a").List("accounts").Append(true, Field{"account", Text("d")}, Field{"on", Text("true")})
+		"new list in an entry": {"accounts:\n  - address: a\n", func(tb testing.TB, l *List) {
+			tb.Helper()
+
+			item(tb, l, "address", "a").List("accounts").Append(true, Field{"account", Text("d")}, Field{"on", Text("true")})
 		}, "a\n", "a\n    accounts:\n      - {account: d, on: true}\n"},
 	}
 	for name, tt := range tests {

@@ -33,7 +33,7 @@ var words = rapid.OneOf(
 )
 
 // layout writes an entry in one of the ways people do.
-func layout(t *rapid.T, indent string, w map[string]string, keys []string, grants []string) string {
+func layout(t *rapid.T, indent string, w map[string]string, keys, grants []string) string {
 	style := rapid.SampledFrom([]string{"block", "braces", "apart"}).Draw(t, "style")
 	comment := func() string {
 		return rapid.SampledFrom([]string{"", "", " # comment", "   # é"}).Draw(t, "comment")

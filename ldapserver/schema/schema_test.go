@@ -39,11 +39,19 @@ func TestFold(t *testing.T) {
 	}{
 		{schema.TelephoneNumber, "+33 5.61-00 (0)", "+33561000", true},
 		{schema.IdentifiantPP, " 1 000 ", "1000", true},
-		{schema.HasSubordinates, "TRUE", "TRUE", true}, {schema.HasSubordinates, "true", "", false},
-		{schema.ObjectClass, "inetorgPERSON", "inetorgperson", true}, {schema.ObjectClass, "2.5.6.7", "organizationalperson", true}, {schema.ObjectClass, "x", "", false},
-		{schema.ModifyTimestamp, "2026110213Z", "20261102130000Z", true}, {schema.ModifyTimestamp, "20261102130000.5-0230", "20261102153000Z", true}, {schema.ModifyTimestamp, "2026", "", false},
-		{schema.EntryUUID, "00000000-0000-0000-0000-00000000000a", strings.Repeat("\x00", 15) + "\n", true}, {schema.EntryUUID, "00000000-0000-0000-0000-00000000000", "", false}, {schema.EntryUUID, "0000000000000-0000-0000-00000000000a0", "", false},
-		{schema.CN, "\xff", "", false}, {schema.NamingContexts, "dc=x", "", false},
+		{schema.HasSubordinates, "TRUE", "TRUE", true},
+		{schema.HasSubordinates, "true", "", false},
+		{schema.ObjectClass, "inetorgPERSON", "inetorgperson", true},
+		{schema.ObjectClass, "2.5.6.7", "organizationalperson", true},
+		{schema.ObjectClass, "x", "", false},
+		{schema.ModifyTimestamp, "2026110213Z", "20261102130000Z", true},
+		{schema.ModifyTimestamp, "20261102130000.5-0230", "20261102153000Z", true},
+		{schema.ModifyTimestamp, "2026", "", false},
+		{schema.EntryUUID, "00000000-0000-0000-0000-00000000000a", strings.Repeat("\x00", 15) + "\n", true},
+		{schema.EntryUUID, "00000000-0000-0000-0000-00000000000", "", false},
+		{schema.EntryUUID, "0000000000000-0000-0000-00000000000a0", "", false},
+		{schema.CN, "\xff", "", false},
+		{schema.NamingContexts, "dc=x", "", false},
 	} {
 		got, ok := test.a.Fold(nil, []byte(test.value))
 		if ok != test.ok || (ok && string(got) != test.want) {

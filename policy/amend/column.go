@@ -22,11 +22,30 @@ type column struct{ key, name string }
 // columns are those of an export, in their order. The first eight are those operators exchange.
 func columns() []column {
 	return []column{
-		{"address", "Mail"}, {"state", "Statut"}, {"kind", "Type de bal"}, {"nom", "Nom"}, {"prenom", "Prénom"}, {"profession", "Profession"},
-		{"rpps", "RPPS"}, {"adeli", "ADELI"}, {"titre", "Titre"}, {"description", "Description"}, {"service", "Service"}, {"mssante", "Adresse MSSanté"},
-		{"red_list", "Liste rouge"}, {"responsible", "Responsable"}, {"finess", "FINESS"}, {"siret", "SIRET"}, {"siren", "SIREN"},
-		{"notify", "Notification"}, {"mailstore", "Stockage"}, {"sender", "Expéditeur"}, {"admin", "Administrateur"}, {"quota", "Quota"},
-		{"language", "Langue"}, {delegationsColumn, "Délégations"},
+		{"address", "Mail"},
+		{"state", "Statut"},
+		{"kind", "Type de bal"},
+		{"nom", "Nom"},
+		{"prenom", "Prénom"},
+		{"profession", "Profession"},
+		{"rpps", "RPPS"},
+		{"adeli", "ADELI"},
+		{"titre", "Titre"},
+		{"description", "Description"},
+		{"service", "Service"},
+		{"mssante", "Adresse MSSanté"},
+		{"red_list", "Liste rouge"},
+		{"responsible", "Responsable"}, //nolint:misspell // French
+		{"finess", "FINESS"},
+		{"siret", "SIRET"},
+		{"siren", "SIREN"},
+		{"notify", "Notification"},
+		{"mailstore", "Stockage"},
+		{"sender", "Expéditeur"},
+		{"admin", "Administrateur"},
+		{"quota", "Quota"},
+		{"language", "Langue"},
+		{delegationsColumn, "Délégations"},
 	}
 }
 
@@ -129,12 +148,12 @@ func (g Grant) cell() string {
 
 func parseGrants(cell string) ([]Grant, error) {
 	var all []Grant
-	for _, text := range strings.Fields(cell) {
+	for text := range strings.FieldsSeq(cell) {
 		person, rest, ok := strings.Cut(text, "=")
 		words := strings.Split(rest, "/")
 		address, err := mail.ParseAddress(person)
 		if !ok || err != nil || len(words) < 2 {
-			return nil, fmt.Errorf("Délégations: %q is no delegation; write address=write/as, or address=read/no/default/notify", text) //nolint:revive,staticcheck // the column's name
+			return nil, fmt.Errorf("Délégations: %q is no delegation; write address=write/as, or address=read/no/default/notify", text) //nolint:staticcheck // the column's name
 		}
 		g := Grant{Person: address, Rights: words[0], Send: words[1], Default: "false", Notify: "false"}
 		for _, word := range words[2:] {
@@ -144,7 +163,7 @@ func parseGrants(cell string) ([]Grant, error) {
 			case "notify":
 				g.Notify = "true"
 			default:
-				return nil, fmt.Errorf("Délégations: %q is neither default nor notify", word) //nolint:revive,staticcheck // as above
+				return nil, fmt.Errorf("Délégations: %q is neither default nor notify", word) //nolint:staticcheck // as above
 			}
 		}
 		all = append(all, g)
