@@ -14,6 +14,7 @@ import (
 	"balorg/imapproxy"
 	"balorg/mail"
 	"balorg/policy"
+	"balorg/smtp/notice"
 	"balorg/smtp/queue"
 	"balorg/store/mailbox"
 )
@@ -123,4 +124,30 @@ func (a administration) Problems() []string {
 func (g *Gateway) exportAccounts(w io.Writer, format string, f policy.Filter) error {
 	_, err := Export(g.path, w, sheet.Format(format), f)
 	return err
+}
+
+// Invited implements portal.Inviter.
+func (a administration) Invited(ctx context.Context) (map[mail.AccountID]time.Time, error) {
+	links, err := a.g.st.links.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	made := make(map[mail.AccountID]time.Time, len(links))
+	for id, link := range links {
+		made[id] = link.Made
+	}
+	return made, nil
+}
+
+// Invite implements portal.Inviter.
+func (a administration) Invite(ctx context.Context, person *policy.Account) (mail.Address, error) {
+	i := a.g.inviter()
+	if i.unreachable(person) != "" {
+		return "", nil
+	}
+	link, err := i.link(ctx, person)
+	if err != nil {
+		return "", err
+	}
+	return person.Notify, i.write(ctx, notice.Invitation, person, link)
 }

@@ -24,6 +24,14 @@ type Administration interface {
 	Problems() []string
 }
 
+// Inviter mails activation links to those who have no password yet.
+type Inviter interface {
+	// Invited answers when each was mailed their latest link.
+	Invited(ctx context.Context) (map[mail.AccountID]time.Time, error)
+	// Invite mails another. It answers where to; nowhere when the person cannot be written to.
+	Invite(ctx context.Context, person *policy.Account) (to mail.Address, err error)
+}
+
 // Queued is what waits for one recipient.
 type Queued struct {
 	Message   string // its id
@@ -74,7 +82,9 @@ func (c *call) showAdmin(title string, body adminBody) {
 // user is an account in the list of users.
 type user struct {
 	*policy.Account
-	Last time.Time // of the last log-in; zero: not since it is noted
+	Last    time.Time // of the last log-in; zero: not since it is noted
+	Invited time.Time // of the last activation link; zero: none
+	Waits   bool      // for the person to activate it
 }
 
 func filterOf(query url.Values) policy.Filter {
@@ -82,10 +92,23 @@ func filterOf(query url.Values) policy.Filter {
 }
 
 func (p *Portal) users(c *call) {
+	v := view{}
+	if c.r.URL.Query().Has("reminded") {
+		v.Done = c.L("Le lien d’activation est envoyé.", "The activation link is sent.")
+	}
+	p.listUsers(c, http.StatusOK, v)
+}
+
+func (p *Portal) listUsers(c *call, status int, v view) {
 	f := filterOf(c.r.URL.Query())
 	last, err := p.opt.Administration.LastLogins(c.r.Context())
 	if err != nil {
 		c.broken("reading the last log-ins", err)
+		return
+	}
+	invited, err := p.opt.Inviter.Invited(c.r.Context())
+	if err != nil {
+		c.broken("reading the invitations", err)
 		return
 	}
 	body := adminBody{
@@ -103,11 +126,36 @@ func (p *Portal) users(c *call) {
 		}
 		body.Count++
 		if len(rows) < mostRows {
-			rows = append(rows, user{a, last[a.ID].Local()})
+			rows = append(rows, user{a, last[a.ID].Local(), invited[a.ID].Local(), a.State == policy.Preregistered})
 		}
 	}
 	body.Rows = rows
-	c.showAdmin(c.L("Utilisateurs", "Users"), body)
+	v.Title, v.Body = c.L("Utilisateurs", "Users"), body
+	c.show(status, "admin", v)
+}
+
+// remind mails another activation link to somebody who has not used theirs.
+func (p *Portal) remind(c *call) {
+	person, ok := c.account("address")
+	if !ok || person.State != policy.Preregistered || person.ID == "" {
+		c.fail(http.StatusBadRequest)
+		return
+	}
+	to, err := p.opt.Inviter.Invite(c.r.Context(), person)
+	switch {
+	case err != nil:
+		c.broken("inviting somebody", err)
+	case to == "":
+		p.listUsers(c, http.StatusUnprocessableEntity, view{Fault: c.L(
+			"Aucun message ne peut être envoyé à cette personne : « balorg account invite » affiche un lien à lui remettre.",
+			"This person cannot be written to: “balorg account invite” shows a link to hand over.")})
+	default:
+		if err := c.trace(audit.Record{Action: audit.Administer, Mailbox: party(person), Request: "account remind", Answer: "OK"}); err != nil {
+			c.broken("tracing a reminder", err)
+			return
+		}
+		c.redirect("/admin?reminded")
+	}
 }
 
 // export answers the accounts as a file. It is made whole first: half a list looks like a list.
@@ -177,6 +225,7 @@ func (p *Portal) problems(c *call) {
 // adminRoutes adds the pages of administrators.
 func (p *Portal) adminRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /admin", p.admins(p.users))
+	mux.HandleFunc("POST /admin/remind", p.admins(p.remind))
 	mux.HandleFunc("GET /admin/delegations", p.admins(p.delegations))
 	mux.HandleFunc("GET /admin/sessions", p.admins(p.liveSessions))
 	mux.HandleFunc("GET /admin/queue", p.admins(p.queue))

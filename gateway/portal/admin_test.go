@@ -26,10 +26,18 @@ func (office) Queue(context.Context) ([]Queued, error) {
 	return []Queued{{Message: "m1", Mailbox: address("secretariat"), Recipient: "a@chu-exemple.mssante.fr", Reply: "450 <later>"}}, nil
 }
 
+func (office) Invited(context.Context) (map[mail.AccountID]time.Time, error) {
+	return map[mail.AccountID]time.Time{id("marc.roux"): time.Date(2026, 2, 3, 12, 0, 0, 0, time.Local)}, nil
+}
+
+func (office) Invite(_ context.Context, person *policy.Account) (mail.Address, error) {
+	return person.Notify, nil
+}
+
 func (office) Problems() []string { return []string{"accounts.yaml:3:5: what (hint: <this>)"} }
 
 func administered(o *Options) {
-	o.Administration = office{}
+	o.Administration, o.Inviter = office{}, office{}
 	o.Export = func(w io.Writer, format string, f policy.Filter) error {
 		_, err := fmt.Fprintf(w, "%s %+v", format, f)
 		return err
@@ -107,5 +115,34 @@ func TestAdminFilters(t *testing.T) {
 	p := b.get("/admin/comptes.csv?kind=org&q=urg")
 	if p.body != "csv {State: Kind:org Text:urg}" || p.header.Get("Content-Disposition") != `attachment; filename="comptes.csv"` || d.traced(audit.Administer) != 1 {
 		t.Errorf("%d %q %q", p.status, p.body, p.header.Get("Content-Disposition"))
+	}
+}
+
+// TestRemind: a link goes to who has none that was used, and to nobody else.
+func TestRemind(t *testing.T) {
+	d := newDesk(t, administered)
+	b := d.as("sophie.moreau")
+	if p := b.get("/admin"); strings.Count(p.body, `action="/admin/remind"`) != 1 || !strings.Contains(p.body, "lien du 03/02/2026") {
+		t.Errorf("the list:\n%s", p.body)
+	}
+	const marc = "address: marc.roux@clinique-des-sapins.fr\n"
+	for _, tt := range []struct {
+		name   string
+		who    string
+		notify string
+		status int
+	}{
+		{"cannot be written to", "marc.roux", "", http.StatusUnprocessableEntity},
+		{"can", "marc.roux", "    notify: marc@example.net\n", http.StatusSeeOther},
+		{"is active", "claire.durand", "", http.StatusBadRequest},
+		{"is nobody", "nobody", "", http.StatusBadRequest},
+	} {
+		d.load(marc, marc+tt.notify)
+		if p := b.submit("/admin/remind", "address", string(address(tt.who))); p.status != tt.status {
+			t.Errorf("%s: %d\n%s", tt.name, p.status, p.body)
+		}
+	}
+	if p := d.as("claire.durand").submit("/admin/remind", "address", string(address("marc.roux"))); p.status != http.StatusNotFound || d.traced(audit.Administer) != 1 {
+		t.Errorf("by somebody else: %d", p.status)
 	}
 }

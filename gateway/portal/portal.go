@@ -72,6 +72,7 @@ type Options struct {
 	Unused         time.Duration // how long a device token may go unused
 	Settings       Settings
 	Administration Administration
+	Inviter        Inviter
 	Export         Export // nil: there are no exports
 	Language       string // of the platform: fr or en; empty is fr
 	Logger         *slog.Logger
