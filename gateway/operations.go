@@ -88,6 +88,7 @@ func (g *Gateway) operations() map[string]control.Op {
 		}
 		return nil
 	})
+	ops[OpListeners] = func(_ context.Context, _ json.RawMessage, emit func(any) error) error { return emit(g.Listeners()) }
 	ops[OpSessions] = func(_ context.Context, _ json.RawMessage, emit func(any) error) error {
 		for _, s := range g.sessions.List() {
 			if err := emit(s); err != nil {

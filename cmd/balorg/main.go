@@ -66,7 +66,7 @@ func commands() []command {
 		queueListCommand(), queueShowCommand(), queueRetryCommand(), queueRemoveCommand(),
 		directoryImportCommand(), directoryStatusCommand(), directorySearchCommand(),
 		auditListCommand(), auditVerifyCommand(), auditExportCommand(),
-		checkStoreCommand(),
+		doctorCommand(), dnsCommand(), checkStoreCommand(),
 	}
 }
 

@@ -165,7 +165,10 @@ func (k *Keeper) compare(list *List) error {
 }
 
 // kept is the file of the last good list.
-func (k *Keeper) kept() string { return filepath.Join(k.opt.Folder, "trust-space.xml") }
+// KeptName is the file of Options.Folder that holds the last good list.
+const KeptName = "trust-space.xml"
+
+func (k *Keeper) kept() string { return filepath.Join(k.opt.Folder, KeptName) }
 
 // keep writes the last good list so that at any time the file is this one or the one before, whole.
 func (k *Keeper) keep(raw []byte) error {
