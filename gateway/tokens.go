@@ -127,6 +127,7 @@ func owner(snap *policy.Snapshot, address mail.Address) (*policy.Account, error)
 	return account, nil
 }
 
+// addToken makes a token. To record it is the caller's.
 func (st *state) addToken(ctx context.Context, snap *policy.Snapshot, args TokenArgs) (secret string, tok token.Token, err error) {
 	name, err := deviceName(args.Name)
 	if err != nil {
@@ -154,10 +155,6 @@ func (st *state) addToken(ctx context.Context, snap *policy.Snapshot, args Token
 	case err != nil:
 		return "", token.Token{}, err
 	}
-	request := fmt.Sprintf("token add %q", name)
-	if err := st.administered(ctx, person, request); err != nil {
-		return "", token.Token{}, err
-	}
 	return made.Reveal(), tok, nil
 }
 
@@ -175,7 +172,7 @@ func deviceName(name string) (string, error) {
 	return name, nil
 }
 
-// revokeToken removes a token and has ended told of it.
+// revokeToken removes a token and has ended told of it. To record it is the caller's.
 func (st *state) revokeToken(ctx context.Context, snap *policy.Snapshot, args TokenRevokeArgs, ended func(credential string)) (token.Token, error) {
 	var account mail.AccountID
 	if args.Person != "" {
@@ -198,11 +195,7 @@ func (st *state) revokeToken(ctx context.Context, snap *policy.Snapshot, args To
 			return token.Token{}, err
 		}
 		ended(auth.TokenCredential(tok.ID))
-		person, ok := snap.ByID(tok.Account)
-		if !ok {
-			person = &policy.Account{ID: tok.Account}
-		}
-		return tok, st.administered(ctx, person, fmt.Sprintf("token revoke %q", tok.Name))
+		return tok, nil
 	}
 	return token.Token{}, fmt.Errorf("there is no device token %q; `balorg token list` shows them", args.Token)
 }
@@ -215,6 +208,15 @@ func (st *state) tokenEntry(snap *policy.Snapshot, tok token.Token, now time.Tim
 	}
 }
 
+// administeredToken records what was done about a token at the shell; what a person does about their own is the portal's to record.
+func (st *state) administeredToken(ctx context.Context, snap *policy.Snapshot, what string, tok token.Token) error {
+	person, ok := snap.ByID(tok.Account)
+	if !ok {
+		person = &policy.Account{ID: tok.Account}
+	}
+	return st.administered(ctx, person, fmt.Sprintf("%s %q", what, tok.Name))
+}
+
 // tokenOperations are those on device tokens.
 func (st *state) tokenOperations(a admin) map[string]control.Op {
 	return map[string]control.Op{
@@ -224,6 +226,9 @@ func (st *state) tokenOperations(a admin) map[string]control.Op {
 				return err
 			}
 			secret, tok, err := st.addToken(ctx, snap, args)
+			if err == nil {
+				err = st.administeredToken(ctx, snap, "token add", tok)
+			}
 			if err != nil {
 				return err
 			}
@@ -254,6 +259,9 @@ func (st *state) tokenOperations(a admin) map[string]control.Op {
 				return err
 			}
 			tok, err := st.revokeToken(ctx, snap, args, a.ended)
+			if err == nil {
+				err = st.administeredToken(ctx, snap, "token revoke", tok)
+			}
 			if err != nil {
 				return err
 			}

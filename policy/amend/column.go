@@ -153,7 +153,7 @@ func parseGrants(cell string) ([]Grant, error) {
 		words := strings.Split(rest, "/")
 		address, err := mail.ParseAddress(person)
 		if !ok || err != nil || len(words) < 2 {
-			return nil, fmt.Errorf("Délégations: %q is no delegation; write address=write/as, or address=read/no/default/notify", text) //nolint:staticcheck // the column's name
+			return nil, fmt.Errorf("column Délégations: %q is no delegation; write address=write/as, or address=read/no/default/notify", text)
 		}
 		g := Grant{Person: address, Rights: words[0], Send: words[1], Default: "false", Notify: "false"}
 		for _, word := range words[2:] {
@@ -163,7 +163,7 @@ func parseGrants(cell string) ([]Grant, error) {
 			case "notify":
 				g.Notify = "true"
 			default:
-				return nil, fmt.Errorf("Délégations: %q is neither default nor notify", word) //nolint:staticcheck // as above
+				return nil, fmt.Errorf("column Délégations: %q is neither default nor notify", word)
 			}
 		}
 		all = append(all, g)
