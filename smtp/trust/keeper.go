@@ -164,7 +164,6 @@ func (k *Keeper) compare(list *List) error {
 	return nil
 }
 
-// kept is the file of the last good list.
 // KeptName is the file of Options.Folder that holds the last good list.
 const KeptName = "trust-space.xml"
 
