@@ -190,7 +190,7 @@ func misbehave(t *testing.T, d *daemon, h *hop, all []misbehaviour) {
 	}
 }
 
-// TestHostileHop: rejections for good and for now, drops and farewells at each stage, servers of old.
+// TestHostileHop: permanent and temporary rejections, drops and farewells at each stage, servers of old.
 func TestHostileHop(t *testing.T) {
 	t.Parallel()
 	h := newHop(t)

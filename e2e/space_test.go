@@ -171,7 +171,7 @@ func refusedFull(s *exchange.Submitter) error {
 }
 
 // TestSubmissionDiskFull fills a real disk with what is submitted: what was answered 250 goes out all the same, the next message is
-// refused for now, and is taken when there is room again.
+// refused with a temporary answer, and is taken when there is room again.
 func TestSubmissionDiskFull(t *testing.T) {
 	dir := tmpfs(t, "700m")
 	if dir == "" {

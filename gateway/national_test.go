@@ -290,8 +290,8 @@ func TestSchedule(t *testing.T) {
 
 // TestUnreadable: the shell's user may read what the daemon's may not.
 func TestUnreadable(t *testing.T) {
-	err := readable(&os.PathError{Op: "open", Path: "/root/x.zip", Err: os.ErrPermission})
-	if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "/root/x.zip") || !strings.Contains(err.Error(), "copy it to where") {
+	err := readable(&os.PathError{Op: "open", Path: "/srv/x.zip", Err: os.ErrPermission})
+	if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "/srv/x.zip") || !strings.Contains(err.Error(), "copy it to where") {
 		t.Error(err)
 	}
 }

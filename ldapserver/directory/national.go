@@ -13,7 +13,7 @@ import (
 	"balorg/mail"
 )
 
-// Gather makes the entries of a national directory out of the rows of an extraction: those of one address, wherever they stand in the file, become one entry with several
+// gather makes the entries of a national directory out of the rows of an extraction: those of one address, wherever they stand in the file, become one entry with several
 // values.
 type gather struct {
 	builder index.Builder

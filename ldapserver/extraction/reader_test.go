@@ -168,7 +168,7 @@ func TestOtherFormats(t *testing.T) {
 		"one twice":          {"adresse bal|" + header(), "there twice: Adresse BAL"},
 		"another extraction": {strings.Repeat("Colonne|", 50) + "x\n", `none of the 31 columns is there; unknown: "Colonne"`},
 		"without a header":   {line + line, "none of the 31 columns"},
-		"only bad rows":      {header() + strings.Replace(line, "PER", "XXX", 1), "1 of 1 rows are bad, the first: line 2: Type de BAL"},
+		"only bad rows":      {header() + strings.Replace(line, "PER", "BAL", 1), "1 of 1 rows are bad, the first: line 2: Type de BAL"},
 		"too many bad rows":  {header() + strings.Repeat(line, 95) + strings.Repeat("x\n", 11), "11 of 106 rows are bad"},
 	} {
 		_, _, err := readAll(strings.NewReader(test.text))
