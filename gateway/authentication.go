@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net/http"
 
 	"balorg/configs"
@@ -44,7 +46,8 @@ func (c *Config) checkAuthentication() configs.Problems {
 // newAuth makes what says who somebody is.
 func (g *Gateway) newAuth(cfg *Config) error {
 	opt := auth.Options{
-		Config: cfg.Authentication, Snapshot: g.snapshot.Load, Passwords: g.st.settings, Tokens: g.st.tokens, Ended: g.sessions.EndCredential,
+		Config: cfg.Authentication, Snapshot: g.snapshot.Load, Passwords: g.st.settings, Tokens: g.st.tokens, Locks: g.st.locks,
+		Ended: g.sessions.EndCredential,
 	}
 	if ca := cfg.Authentication.OIDC.CA; ca.Set {
 		roots, err := loadRoots(cfg.path(ca.V))
@@ -81,5 +84,9 @@ func (g *Gateway) newAuth(cfg *Config) error {
 		opt.Certificates.Revoked = (&revocations{path: cfg.path(crl.V)}).read
 	}
 	g.auth = auth.New(opt)
+	// A state that is damaged must open to be checked.
+	if err := g.auth.LoadLocks(context.Background()); err != nil {
+		g.log.Error("refused log-ins are counted from nothing", slog.Any("error", err))
+	}
 	return nil
 }

@@ -314,6 +314,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	background, stopWorkers := context.WithCancel(ctx)
 	workers.Go(func() { g.watchFiles(background) })
 	workers.Go(func() { g.housekeeping(background) })
+	workers.Go(func() { g.keepLocks(background) })
 	workers.Go(func() { g.probeServers(background) })
 	workers.Go(func() { g.proxy.FinishTransfers(background) })
 	workers.Go(func() { g.reloadOnSignal(background) })

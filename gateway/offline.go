@@ -60,7 +60,7 @@ func (o *offline) Call(ctx context.Context, op string, args any, each func(json.
 	case OpReload, OpSessions, OpEndSession:
 		return control.ErrNoDaemon
 	case OpAuditList, OpAuditVerify, OpAuditExport, OpCheckStore, OpQueueList, OpQueueShow, OpQueueRetry, OpQueueRemove, OpDirectorySearch, OpDirectoryStatus,
-		OpTokenList, OpTokenRevoke:
+		OpTokenList, OpTokenRevoke, OpLockList, OpLockClear:
 		return fmt.Errorf("there is no state in %s yet; the daemon makes it when it first starts", o.loaded.Config.StateDir())
 	case OpExplain, OpAccountList, OpDelegationList:
 		a := admin{look: o.look}
@@ -98,7 +98,7 @@ func (o *offline) open() (control.Caller, error) {
 			return snap, err
 		},
 		auth: auth.New(auth.Options{
-			Config: o.loaded.Config.Authentication, Passwords: st.settings,
+			Config: o.loaded.Config.Authentication, Passwords: st.settings, Locks: st.locks,
 			Snapshot: func() *policy.Snapshot { return policy.NewSnapshot(&policy.Roster{}, nil, nil) }, // nobody logs in here
 		}),
 		changed: func(context.Context) error { return nil },
@@ -111,6 +111,7 @@ func (o *offline) open() (control.Caller, error) {
 	}
 	ops := st.operations(a)
 	maps.Copy(ops, o.inviter(a).operations())
+	maps.Copy(ops, st.lockOperations(a, func(ctx context.Context) (*auth.Authenticator, error) { return a.auth, a.auth.LoadLocks(ctx) }))
 	return control.Local(ops, o.Close), nil
 }
 

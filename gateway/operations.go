@@ -76,6 +76,7 @@ func (g *Gateway) operations() map[string]control.Op {
 		imports: func() *imports { return g.imports },
 	})
 	maps.Copy(ops, g.inviter().operations())
+	maps.Copy(ops, g.st.lockOperations(admin{look: current}, func(context.Context) (*auth.Authenticator, error) { return g.auth, nil }))
 	ops[OpReload] = operation(func(ctx context.Context, a ReloadArgs, emit func(any) error) error {
 		problems, err := g.Reload(ctx, a.Force)
 		if err != nil {

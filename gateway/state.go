@@ -22,6 +22,7 @@ import (
 	"balorg/store/body"
 	"balorg/store/identity"
 	"balorg/store/lastlogin"
+	"balorg/store/lock"
 	"balorg/store/mailbox"
 	"balorg/store/sent"
 	"balorg/store/setting"
@@ -43,6 +44,7 @@ type state struct {
 	transfers     *transfer.Table
 	sent          *sent.Table
 	logins        *lastlogin.Table
+	locks         locks
 	links         *activation.Table
 	national      *directory.Table
 	spool         string // folder for messages that are held while it is decided what becomes of them
@@ -108,6 +110,7 @@ func openState(cfg *Config, log *slog.Logger) (*state, error) {
 		transfers:     transfer.New(db),
 		sent:          sent.New(db),
 		logins:        lastlogin.New(db),
+		locks:         locks{lock.New(db)},
 		links:         activation.New(db),
 		national:      directory.NewTable(db),
 		spool:         spool,
@@ -399,5 +402,5 @@ func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 func (st *state) check(ctx context.Context) ([]string, error) {
 	return store.Check(ctx, st.db,
 		body.Checker{Bodies: st.bodies, Referrers: []body.Referrer{st.boxes, st.queue}, Contents: true}, st.boxes, st.queue, st.trace.Checker(),
-		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.tokens, st.subscriptions, st.sent, st.logins, st.links, notice.Table{}}}, st.logins, st.links, st.settings.Table, st.tokens, st.subscriptions, st.transfers, st.sent, notice.Table{}, st.national)
+		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.tokens, st.subscriptions, st.sent, st.logins, st.links, notice.Table{}}}, st.logins, st.links, st.settings.Table, st.tokens, st.subscriptions, st.transfers, st.sent, notice.Table{}, st.national, st.locks)
 }

@@ -10,6 +10,7 @@ const (
 	PrefixSent         = "e/"
 	PrefixIdentity     = "i/"
 	PrefixToken        = "k/"
+	PrefixLock         = "l/"
 	PrefixMailbox      = "m/"
 	PrefixNotice       = "n/"
 	PrefixPassword     = "p/"
@@ -41,6 +42,7 @@ func Tables() []Table {
 		{PrefixSent, "sent", "messages sent lately, to recognise the client's own copy"},
 		{PrefixIdentity, "identity", "addresses and the account ids given to them"},
 		{PrefixToken, "token", "device tokens, by the hash of their secret and by account"},
+		{PrefixLock, "lock", "refused log-ins by network and account, and where accounts were successful"},
 		{PrefixMailbox, "mailbox", "folders, messages, flags, counters"},
 		{PrefixNotice, "../smtp/notice", "who is to be told of what mailboxes received, and how far those on servers were looked at"},
 		{PrefixPassword, "setting", "password hashes"},

@@ -62,6 +62,7 @@ func commands() []command {
 		accountInviteCommand(), accountRemindCommand(), accountInactiveCommand(),
 		delegationListCommand(), delegationAddCommand(), delegationRemoveCommand(), delegationDefaultCommand(),
 		tokenAddCommand(), tokenListCommand(), tokenRevokeCommand(),
+		lockListCommand(), lockClearCommand(),
 		sessionListCommand(), sessionEndCommand(),
 		queueListCommand(), queueShowCommand(), queueRetryCommand(), queueRemoveCommand(),
 		directoryImportCommand(), directoryStatusCommand(), directorySearchCommand(),

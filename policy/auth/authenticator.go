@@ -17,6 +17,7 @@ type Options struct {
 	Snapshot     func() *policy.Snapshot // the current one
 	Passwords    Passwords
 	Tokens       Tokens                  // nil: there are none
+	Locks        Locks                   // nil: what is counted of refused log-ins ends with the process
 	Ended        func(credential string) // told of each credential that holds no more, a policy.Means.ID; may be nil
 	Provider     http.RoundTripper       // the way to the OpenID provider; nil: Go's
 	Directory    Directory               // the way to the site's directory
@@ -30,6 +31,7 @@ type Authenticator struct {
 	now          func() time.Time
 	snapshot     func() *policy.Snapshot
 	throttle     *throttle
+	ledger       *ledger // nil: none is kept
 	passwords    *passwords
 	verifier     Verifier
 	tokens       Tokens
@@ -52,6 +54,7 @@ func newAuthenticator(opt Options, derive deriver) *Authenticator {
 		cfg: cfg, now: now, snapshot: opt.Snapshot, throttle: newThrottle(cfg, now), passwords: p, verifier: p, tokens: opt.Tokens, ended: opt.Ended,
 		provider: newProvider(cfg.OIDC, opt.Provider, now), certificates: opt.Certificates,
 	}
+	a.ledger = newLedger(a.throttle, opt.Locks)
 	if d := newDirectory(cfg.LDAP, opt.Directory); d != nil {
 		a.verifier = &chain{p, d}
 	}

@@ -49,18 +49,21 @@ type counter struct {
 	n     int
 }
 
+// current is what counts. A clock that was set back locks nobody for longer than a window: what it then has ahead counts from now on.
 func (c *counter) current(now time.Time) int {
-	if now.Sub(c.since) >= window {
+	switch since := now.Sub(c.since); {
+	case since >= window:
 		return 0
+	case since < 0:
+		c.since = now
 	}
 	return c.n
 }
 
 func (c *counter) add(now time.Time, n int) {
-	if now.Sub(c.since) >= window {
-		c.since, c.n = now, 0
+	if c.n = max(0, c.current(now)+n); now.Sub(c.since) >= window {
+		c.since = now
 	}
-	c.n = max(0, c.n+n)
 }
 
 // record is what is remembered of a pair.
@@ -101,12 +104,14 @@ type throttle struct {
 	pairs    map[pair]*record
 	networks map[netip.Prefix]*counter
 	accounts map[mail.Address]*counter
+	changed  map[LockKey]struct{} // since they were written last; nil: none is written
+	wake     chan struct{}        // has one when something has changed
 }
 
 func newThrottle(cfg Config, now func() time.Time) *throttle {
 	return &throttle{
 		cfg: cfg, now: now,
-		pairs: map[pair]*record{}, networks: map[netip.Prefix]*counter{}, accounts: map[mail.Address]*counter{},
+		pairs: map[pair]*record{}, networks: map[netip.Prefix]*counter{}, accounts: map[mail.Address]*counter{}, wake: make(chan struct{}, 1),
 	}
 }
 
@@ -147,6 +152,7 @@ func (t *throttle) begin(p pair, mac [sha256.Size]byte) (*attempt, bool) {
 		account.add(now, 1)
 	}
 	r.fails.add(now, 1)
+	t.touchPair(p, a.familiar)
 	return a, true
 }
 
@@ -177,6 +183,7 @@ func (a *attempt) finish(how outcome) {
 	if how == succeeded {
 		r.success = now
 	}
+	t.touchPair(a.pair, a.familiar)
 	switch {
 	case a.again:
 		r.again.add(now, -1)
