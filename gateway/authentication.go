@@ -35,7 +35,10 @@ func (c *Config) checkAuthentication() configs.Problems {
 			problems.Add(crl.Pos, "", "%v", err)
 		}
 	}
-	if file := c.Authentication.LDAP.PasswordFile; file.Set {
+	for _, file := range []configs.Value[string]{c.Authentication.LDAP.PasswordFile, c.Authentication.OIDC.Introspection.SecretFile} {
+		if !file.Set {
+			continue
+		}
 		if _, err := readPassword(c.path(file.V)); err != nil {
 			problems.Add(file.Pos, "", "%v", err)
 		}
@@ -56,8 +59,15 @@ func (g *Gateway) newAuth(cfg *Config) error {
 		}
 		way := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert,errcheck // documented so
 		way.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
-		opt.Provider = way
+		opt.Provider.Way = way
 		g.onStop(way.CloseIdleConnections)
+	}
+	if file := cfg.Authentication.OIDC.Introspection.SecretFile; file.Set {
+		secret, err := readPassword(cfg.path(file.V))
+		if err != nil {
+			return fmt.Errorf("OpenID provider: %w", err)
+		}
+		opt.Provider.IntrospectionSecret = secret
 	}
 	if cfg.Authentication.LDAP.CA.Set {
 		roots, err := loadRoots(cfg.path(cfg.Authentication.LDAP.CA.V))

@@ -242,3 +242,26 @@ func TestOAuthOverLDAP(t *testing.T) {
 		t.Errorf("with the provider down: %d", got)
 	}
 }
+
+// TestIntrospectedToken: with introspection a token that was taken back opens no further session; a provider that does not say is no wrong token.
+func TestIntrospectedToken(t *testing.T) {
+	p := authtest.Start(t)
+	p.Register("balorg", "s3cret")
+	section := fmt.Sprintf("authentication:\n  oidc:\n    issuer: %s\n    ca: provider.pem\n    audiences: [balorg]\n"+
+		"    introspection: {client: balorg, secret_file: introspection-secret, remember: 1ms}\n", p.Issuer)
+	g := gatewaytest.Start(t, map[string]string{"balorg.yaml": gatewaytest.Balorg + section, "provider.pem": p.CA(), "introspection-secret": "s3cret\n"})
+	token := claireToken(p)
+	if err := dial(t, g).Authenticate(xoauth2{"", token}); err != nil {
+		t.Fatal(err)
+	}
+	p.Revoke("balorg", "s3cret", token)
+	var refusal *imap.Error
+	if err := dial(t, g).Authenticate(xoauth2{"", token}); !errors.As(err, &refusal) || refusal.Code != "AUTHENTICATIONFAILED" {
+		t.Errorf("a token that was taken back: %v", err)
+	}
+	token = claireToken(p)
+	p.Down(true)
+	if err := dial(t, g).Authenticate(xoauth2{"", token}); !errors.As(err, &refusal) || refusal.Code != "UNAVAILABLE" {
+		t.Errorf("with the provider down: %v", err)
+	}
+}

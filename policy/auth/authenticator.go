@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"balorg/mail"
@@ -19,8 +18,8 @@ type Options struct {
 	Tokens       Tokens                  // nil: there are none
 	Locks        Locks                   // nil: what is counted of refused log-ins ends with the process
 	Ended        func(credential string) // told of each credential that holds no more, a policy.Means.ID; may be nil
-	Provider     http.RoundTripper       // the way to the OpenID provider; nil: Go's
-	Directory    Directory               // the way to the site's directory
+	Provider     Provider
+	Directory    Directory // the way to the site's directory
 	Certificates Certificates
 	Now          func() time.Time // nil: time.Now
 }

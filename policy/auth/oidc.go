@@ -36,18 +36,21 @@ type provider struct {
 	cfg    OIDCConfig
 	now    func() time.Time
 	client *http.Client
+	asks   *introspector // nil: tokens that are signed are not asked about
 
 	mu       sync.Mutex
 	verifier *oidc.IDTokenVerifier // nil: not looked up yet
+	askedAt  string                // where tokens are asked about
 	failed   error                 // why the last look-up failed
 	failedAt time.Time
 }
 
-// newProvider answers nil where none is configured. base is the way to the provider; nil means Go's.
-func newProvider(cfg OIDCConfig, base http.RoundTripper, now func() time.Time) *provider {
+// newProvider answers nil where none is configured.
+func newProvider(cfg OIDCConfig, opt Provider, now func() time.Time) *provider {
 	if !cfg.Issuer.Set {
 		return nil
 	}
+	base := opt.Way
 	if base == nil {
 		base = http.DefaultTransport
 	}
@@ -60,7 +63,7 @@ func newProvider(cfg OIDCConfig, base http.RoundTripper, now func() time.Time) *
 			return nil
 		},
 	}
-	return &provider{cfg: cfg.withDefaults(), now: now, client: client}
+	return &provider{cfg: cfg.withDefaults(), now: now, client: client, asks: newIntrospector(cfg.Introspection, opt.IntrospectionSecret, base, now)}
 }
 
 // boundedAnswers bounds the length of answers, which the library reads whole.
@@ -93,6 +96,12 @@ func (k keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error)
 	return payload, err
 }
 
+// Provider is what is known of the OpenID provider, beside what OIDCConfig says.
+type Provider struct {
+	Way                 http.RoundTripper // to it; nil: Go's
+	IntrospectionSecret Secret
+}
+
 // lookUp answers the verifier of the provider's tokens.
 func (p *provider) lookUp(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	p.mu.Lock()
@@ -106,13 +115,21 @@ func (p *provider) lookUp(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	ctx = oidc.ClientContext(ctx, p.client)
 	found, err := oidc.NewProvider(ctx, p.cfg.Issuer.V)
 	var published struct {
-		Keys string `json:"jwks_uri"`
+		Keys          string `json:"jwks_uri"`
+		Introspection string `json:"introspection_endpoint"`
 	}
 	if err == nil {
 		err = found.Claims(&published)
 	}
 	if err == nil && !strings.HasPrefix(published.Keys, "https://") {
 		err = fmt.Errorf("its keys are not published over HTTPS: %q", published.Keys)
+	}
+	p.askedAt = published.Introspection
+	if url := p.cfg.Introspection.URL; url.Set {
+		p.askedAt = url.V
+	}
+	if err == nil && p.asks != nil && !strings.HasPrefix(p.askedAt, "https://") {
+		err = fmt.Errorf("it does not say where to ask about tokens over HTTPS: %q (authentication.oidc.introspection.url)", p.askedAt)
 	}
 	if err != nil {
 		p.failed, p.failedAt = fmt.Errorf("looking up the OpenID provider %s: %w", p.cfg.Issuer.V, err), p.now()
@@ -177,6 +194,11 @@ func (p *provider) check(ctx context.Context, token Secret) (identity, error) {
 	}
 	if what := p.checkClaims(headerType(token), verified.Audience, claims); what != "" {
 		return identity{}, &badToken{what}
+	}
+	if p.asks != nil {
+		if err := p.asks.check(ctx, p.askedAt, token); err != nil {
+			return identity{}, err
+		}
 	}
 	id := identity{client: claims.client(), id: claims.JTI}
 	for _, name := range p.cfg.Claims {

@@ -29,7 +29,7 @@ func psc(t *testing.T, edit func(*OIDCConfig)) (*clinic, *authtest.Provider) {
 		edit(&cfg)
 	}
 	c := newClinic(t, Config{OIDC: cfg})
-	c.provider = newProvider(cfg, p.Client().Transport, time.Now)
+	c.provider = newProvider(cfg, Provider{Way: p.Client().Transport}, time.Now)
 	return c, p
 }
 

@@ -21,6 +21,8 @@ type OIDCConfig struct {
 	Claims     []string              `yaml:"claims"`     // those that may hold the national identity number
 	ByEmail    bool                  `yaml:"by_email"`   // else a verified address may name the person
 	Session    time.Duration         `yaml:"session,positive"`
+
+	Introspection IntrospectionConfig `yaml:"introspection"`
 }
 
 // Algorithm is a signature algorithm of JWS. Those with a shared secret are none: whoever checks could sign.
@@ -84,7 +86,7 @@ func (c Config) Check() configs.Problems {
 		problems.Add(o.Issuer.Pos, "audiences: [balorg], or clients: [the software's client_id]",
 			"nothing says for whom access tokens must have been made: one made for any other service would open mailboxes")
 	}
-	return problems
+	return append(problems, o.Introspection.check()...)
 }
 
 // Equal tells whether two configurations say the same.
@@ -110,5 +112,5 @@ func (c Config) withoutLists() settings {
 func (c OIDCConfig) equal(other OIDCConfig) bool {
 	return c.Issuer.V == other.Issuer.V && c.CA.V == other.CA.V && c.ByEmail == other.ByEmail && c.Session == other.Session &&
 		slices.Equal(c.Audiences, other.Audiences) && slices.Equal(c.Clients, other.Clients) && slices.Equal(c.Algorithms, other.Algorithms) &&
-		slices.Equal(c.ACR, other.ACR) && slices.Equal(c.Claims, other.Claims)
+		slices.Equal(c.ACR, other.ACR) && slices.Equal(c.Claims, other.Claims) && c.Introspection.equal(other.Introspection)
 }

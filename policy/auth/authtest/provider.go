@@ -42,6 +42,7 @@ type Provider struct {
 	server   *httptest.Server
 	handler  http.Handler
 	storage  *storage
+	people   people
 	down     atomic.Bool
 	requests atomic.Int64
 }
@@ -53,7 +54,7 @@ func Start(t *testing.T) *Provider {
 	p.server = httptest.NewTLSServer(http.HandlerFunc(p.serve))
 	t.Cleanup(p.server.Close)
 	p.Issuer = p.server.URL
-	p.storage = &storage{next: make(map[string]Claims)}
+	p.storage = &storage{next: make(map[string]Claims), revoked: make(map[string]bool), clients: make(map[string]registered), asked: make(map[string]*authRequest)}
 	p.Rotate()
 	provider, err := op.NewProvider(&op.Config{}, p.storage, op.StaticIssuer(p.Issuer))
 	if err != nil {
@@ -67,6 +68,10 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 	p.requests.Add(1)
 	if p.down.Load() {
 		http.Error(w, "maintenance", http.StatusServiceUnavailable)
+		return
+	}
+	if r.URL.Path == loginPath {
+		p.logIn(w, r)
 		return
 	}
 	p.handler.ServeHTTP(w, r)
@@ -156,9 +161,12 @@ func Altered(t *testing.T, token, from, to string) string {
 type storage struct {
 	op.Storage
 
-	mu   sync.Mutex
-	key  *signingKey
-	next map[string]Claims // by ticket: the client that asks
+	mu      sync.Mutex
+	key     *signingKey
+	next    map[string]Claims // by ticket: the client that asks
+	revoked map[string]bool   // by token id
+	clients map[string]registered
+	asked   map[string]*authRequest // by id, and by code
 }
 
 func (s *storage) ticket(c Claims) string {
@@ -190,11 +198,11 @@ func (s *storage) ClientCredentialsTokenRequest(_ context.Context, id string, sc
 }
 
 func (s *storage) CreateAccessToken(_ context.Context, r op.TokenRequest) (string, time.Time, error) {
-	asked, ok := r.(*request)
+	said, ok := said(r)
 	if !ok {
 		return "", time.Time{}, fmt.Errorf("a request of type %T", r)
 	}
-	lives := asked.c.Lives
+	lives := said.Lives
 	if lives == 0 {
 		lives = 2 * time.Minute
 	}
@@ -202,12 +210,12 @@ func (s *storage) CreateAccessToken(_ context.Context, r op.TokenRequest) (strin
 }
 
 func (s *storage) GetPrivateClaimsFromRequest(_ context.Context, r op.TokenRequest, scopes []string) (map[string]any, error) {
-	asked, ok := r.(*request)
+	said, ok := said(r)
 	if !ok {
 		return nil, fmt.Errorf("a request of type %T", r)
 	}
 	all := map[string]any{"scope": strings.Join(scopes, " ")}
-	maps.Copy(all, asked.c.More)
+	maps.Copy(all, said.More)
 	return all, nil
 }
 
@@ -216,8 +224,8 @@ func (s *storage) SetUserinfoFromScopes(context.Context, *oidc.UserInfo, string,
 }
 
 func (s *storage) SetUserinfoFromRequest(_ context.Context, info *oidc.UserInfo, r op.IDTokenRequest, _ []string) error {
-	if asked, ok := r.(*request); ok {
-		info.Claims = asked.c.More
+	if said, ok := said(r); ok {
+		info.Claims = said.More
 	}
 	return nil
 }
@@ -275,21 +283,31 @@ func (r *request) GetClientID() string    { return r.c.Client }
 type client struct {
 	id string
 	c  Claims
+	of registered // as which it is known; none: only to ask for tokens
 }
 
 func (c client) GetID() string {
 	name, _, _ := strings.Cut(c.id, "!")
 	return name
 }
-func (c client) RedirectURIs() []string              { return nil }
+func (c client) RedirectURIs() []string              { return c.of.redirects }
 func (c client) PostLogoutRedirectURIs() []string    { return nil }
 func (c client) ApplicationType() op.ApplicationType { return op.ApplicationTypeWeb }
-func (c client) AuthMethod() oidc.AuthMethod         { return oidc.AuthMethodPost }
-func (c client) ResponseTypes() []oidc.ResponseType  { return nil }
-func (c client) GrantTypes() []oidc.GrantType {
-	return []oidc.GrantType{oidc.GrantTypeClientCredentials}
+func (c client) AuthMethod() oidc.AuthMethod {
+	if c.of.secret != "" {
+		return oidc.AuthMethodBasic
+	}
+	return oidc.AuthMethodPost
 }
-func (c client) LoginURL(string) string               { return "" }
+
+func (c client) ResponseTypes() []oidc.ResponseType {
+	return []oidc.ResponseType{oidc.ResponseTypeCode}
+}
+
+func (c client) GrantTypes() []oidc.GrantType {
+	return []oidc.GrantType{oidc.GrantTypeClientCredentials, oidc.GrantTypeCode}
+}
+func (c client) LoginURL(id string) string            { return loginPath + "?id=" + id }
 func (c client) AccessTokenType() op.AccessTokenType  { return op.AccessTokenTypeJWT }
 func (c client) IDTokenLifetime() time.Duration       { return time.Minute }
 func (c client) DevMode() bool                        { return false }
