@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"balorg/gateway/control"
@@ -186,22 +185,6 @@ func (i inviter) remind(ctx context.Context, look bool, emit func(any) error) er
 		}
 	}
 	return nil
-}
-
-// portalBase is the address of the portal's pages, for whoever gets a link to one.
-func portalBase(cfg *Config, listeners []string) (string, error) {
-	if len(listeners) == 0 {
-		return "", errors.New("there is no page to choose a password on: balorg.yaml names no listener https")
-	}
-	_, port, err := net.SplitHostPort(listeners[0])
-	if err != nil {
-		return "", fmt.Errorf("the listener https: %w", err)
-	}
-	host := cfg.Hostname.Or("localhost")
-	if port != "443" {
-		host = net.JoinHostPort(host, port)
-	}
-	return "https://" + host, nil
 }
 
 // inviter is that of the running daemon.

@@ -22,6 +22,7 @@ import (
 // configs/balorg.yaml describes them all.
 type Config struct {
 	Hostname       configs.Value[string] `yaml:"hostname"`
+	PublicURL      configs.Value[string] `yaml:"public_url"`
 	State          string                `yaml:"state"`
 	Store          StoreConfig           `yaml:"store"`
 	Listen         ListenConfig          `yaml:"listen"`
@@ -214,6 +215,7 @@ func (c *Config) check() configs.Problems {
 			problems.Add(name.Pos, "a full name such as mail.example.org", "%v", err)
 		}
 	}
+	problems = append(problems, checkPublicURL(c.PublicURL)...)
 	oneOf(&problems, c.Log.Format, "text", "json")
 	if p := c.IMAP.SharedPrefix; p.Set && !validPrefix(p.V) {
 		problems.Add(p.Pos, "a word of letters, digits and hyphens, such as Comptes", "%q cannot be the folder of shared mailboxes", p.V)
@@ -286,6 +288,8 @@ func (c *Config) frozen(next *Config) string {
 		return "state"
 	case c.Hostname.V != next.Hostname.V:
 		return "hostname"
+	case c.publicURL() != next.publicURL():
+		return "public_url"
 	case c.Store != next.Store:
 		return "store"
 	case !c.Listen.equal(next.Listen):

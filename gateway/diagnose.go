@@ -60,6 +60,9 @@ func (l *Loaded) Site() (doctor.Site, error) {
 			}
 		}
 	}
+	if host, port, ok := cfg.publicPortal(); ok && len(cfg.Listen.HTTPS) > 0 {
+		s.Portal, s.Ports["https"] = host, port
+	}
 	for _, a := range l.Roster.Accounts {
 		s.Domains = append(s.Domains, a.Address.Domain())
 		if a.MSSante != "" {

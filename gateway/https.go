@@ -38,6 +38,7 @@ func (g *Gateway) newPortal(cfg *Config) error {
 		Snapshot: g.snapshot.Load, Auth: g.auth, Trace: g.st.trace, Sessions: &g.sessions, Choose: g.choose, Unread: g.unread,
 		Tokens: deviceTokens{g}, Activate: g.activate, Shortest: cfg.Authentication.Shortest(), Unused: cfg.Authentication.Unused(),
 		Administration: administration{g}, Inviter: administration{g}, Export: g.exportAccounts, Settings: g.clientSettings(cfg),
+		Origin:   cfg.publicURL(),
 		Language: cfg.Language.V, Logger: g.log, Metrics: g.reg,
 	})
 	if err != nil {

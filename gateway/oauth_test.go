@@ -172,7 +172,7 @@ func TestOAuthOverSMTP(t *testing.T) {
 func TestOAuthSessionEnds(t *testing.T) {
 	g, p := withProvider(t, "    session: 2s\n")
 	c := dial(t, g)
-	short := p.Token(authtest.Claims{Audience: []string{"balorg"}, Client: "x", Lives: time.Second - 30*time.Second, More: map[string]any{"SubjectNameID": "810003456786"}})
+	short := p.Token(authtest.Claims{Audience: []string{"balorg"}, Client: "x", Lives: -20 * time.Second, More: map[string]any{"SubjectNameID": "810003456786"}})
 	began := time.Now()
 	if err := c.Authenticate(xoauth2{"", short}); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 // Site is what is to be published of a platform.
 type Site struct {
 	Hostname string
+	Portal   string         // where browsers reach the portal; empty: by Hostname
 	Domains  []string       // of the addresses people log in with and are written to
 	Ports    map[string]int // by service: imap, imaps, submission, submissions, ldap, ldaps, https, inbound; one that is not offered is not there
 	MX       []string       // the domains whose mail comes here
@@ -47,6 +49,7 @@ func serviceRecords() []struct{ service, label, why string } {
 func (s Site) Records() []Record {
 	var all []Record
 	host := s.Hostname + "."
+	portal := cmp.Or(s.Portal, s.Hostname) + "."
 	for _, domain := range s.Domains {
 		for _, r := range serviceRecords() {
 			port, offered := s.Ports[r.service]
@@ -60,8 +63,8 @@ func (s Site) Records() []Record {
 		}
 		if port, ok := s.Ports["https"]; ok {
 			all = append(all,
-				Record{"_autodiscover._tcp." + domain + ".", "SRV", fmt.Sprintf("0 0 %d %s", port, host), "Outlook configures itself"},
-				Record{"autoconfig." + domain + ".", "CNAME", host, "Thunderbird configures itself; the certificate names this, too"},
+				Record{"_autodiscover._tcp." + domain + ".", "SRV", fmt.Sprintf("0 0 %d %s", port, portal), "Outlook configures itself"},
+				Record{"autoconfig." + domain + ".", "CNAME", portal, "Thunderbird configures itself; the certificate names this, too"},
 			)
 		}
 		if slices.Contains(s.MX, domain) {
@@ -81,10 +84,16 @@ type Resolver interface {
 // DNS compares what is published with what is to be.
 func DNS(ctx context.Context, r Resolver, s Site) []Finding {
 	var all []Finding
-	if _, err := r.LookupHost(ctx, s.Hostname); err != nil {
-		all = append(all, broken("dns", s.Hostname, "the name has no address: "+dnsError(err), "publish an A or AAAA record of it"))
-	} else {
-		all = append(all, good("dns", s.Hostname, "the name has an address"))
+	names := []string{s.Hostname}
+	if s.Portal != "" && s.Portal != s.Hostname {
+		names = append(names, s.Portal)
+	}
+	for _, name := range names {
+		if _, err := r.LookupHost(ctx, name); err != nil {
+			all = append(all, broken("dns", name, "the name has no address: "+dnsError(err), "publish an A or AAAA record of it"))
+		} else {
+			all = append(all, good("dns", name, "the name has an address"))
+		}
 	}
 	for _, record := range s.Records() {
 		if record.Type == "CNAME" {

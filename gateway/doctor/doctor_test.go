@@ -43,6 +43,22 @@ func TestRecords(t *testing.T) {
 	}
 }
 
+// TestRecordsOfAPortalElsewhere: what mail programs ask over HTTPS is where browsers go.
+func TestRecordsOfAPortalElsewhere(t *testing.T) {
+	behind := site
+	behind.Portal = "www.a.fr"
+	got := map[string]string{}
+	for _, r := range behind.Records() {
+		got[r.Name] = r.Value
+	}
+	if got["_autodiscover._tcp.a.fr."] != "0 0 443 www.a.fr." || got["autoconfig.a.fr."] != "www.a.fr." || got["_imaps._tcp.a.fr."] != "0 1 993 mail.a.fr." {
+		t.Errorf("published %v", got)
+	}
+	if found := DNS(t.Context(), zone{"A mail.a.fr": "192.0.2.1"}, behind); found[1].Subject != "www.a.fr" || found[1].Level != Broken {
+		t.Errorf("without an address: %+v", found[1])
+	}
+}
+
 // zone is a DNS of its own: values by type and name.
 type zone map[string]string
 

@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"embed"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -75,6 +76,7 @@ type Options struct {
 	Inviter        Inviter
 	Export         Export // nil: there are no exports
 	Language       string // of the platform: fr or en; empty is fr
+	Origin         string // where browsers reach the pages through a proxy, such as https://host; empty: as they name it
 	Logger         *slog.Logger
 	Metrics        prometheus.Registerer
 }
@@ -97,7 +99,11 @@ func New(opt Options) (*Portal, error) {
 	if p.sheets, err = readSheets(); err != nil {
 		return nil, err
 	}
-	p.handler = p.fence(p.routes())
+	routes, err := p.routes()
+	if err != nil {
+		return nil, err
+	}
+	p.handler = p.fence(routes)
 	return p, nil
 }
 
@@ -105,7 +111,7 @@ func New(opt Options) (*Portal, error) {
 func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
 
 // routes says which page answers what.
-func (p *Portal) routes() http.Handler {
+func (p *Portal) routes() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /style.css", p.style)
 	mux.HandleFunc("GET /login", p.page(p.loginPage))
@@ -136,8 +142,13 @@ func (p *Portal) routes() http.Handler {
 	guard := http.NewCrossOriginProtection()
 	// Its pages send no referrer, for which old browsers name no origin either; who knows the link needs no other proof.
 	guard.AddInsecureBypassPattern("POST /activation/{secret}")
+	if p.opt.Origin != "" { // a proxy may ask for the pages under another name
+		if err := guard.AddTrustedOrigin(p.opt.Origin); err != nil {
+			return nil, fmt.Errorf("portal: %w", err)
+		}
+	}
 	guard.SetDenyHandler(p.page(func(c *call) { c.fail(http.StatusForbidden) }))
-	return guard.Handler(mux)
+	return guard.Handler(mux), nil
 }
 
 // fence sets what every answer says to the browser, bounds what is read, and keeps a fault of ours to its own request.
