@@ -128,11 +128,9 @@ func (b *bench) startDovecot(name, text, users string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := fmt.Sprintf(dovecotConfig, dir, b.cert.cert, b.cert.key, ports[0], ports[1]) + strings.ReplaceAll(text, "DIR", dir)
 	files := map[string]string{
-		"dovecot.conf": config,
-		"masters":      masterUser + ":{PLAIN}" + masterPassword + "\n",
-		"users":        users,
+		"masters": masterUser + ":{PLAIN}" + masterPassword + "\n",
+		"users":   users,
 	}
 	for file, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o644); err != nil {
@@ -140,11 +138,33 @@ func (b *bench) startDovecot(name, text, users string) (*server, error) {
 		}
 	}
 	s := &server{
-		name: name, plain: fmt.Sprintf("127.0.0.1:%d", ports[0]), tls: fmt.Sprintf("127.0.0.1:%d", ports[1]),
+		name: name, ports: ports, plain: fmt.Sprintf("127.0.0.1:%d", ports[0]), tls: fmt.Sprintf("127.0.0.1:%d", ports[1]),
 		user: person, password: password, log: filepath.Join(dir, "log"), silent: true,
 	}
-	if err := b.start(s, "dovecot", "-F", "-c", filepath.Join(dir, "dovecot.conf")); err != nil {
-		return nil, err
+	return s, b.launchDovecot(s, text)
+}
+
+// launchDovecot starts one on the files that are there.
+func (b *bench) launchDovecot(s *server, text string) error {
+	dir := filepath.Dir(s.log)
+	config := fmt.Sprintf(dovecotConfig, dir, b.cert.cert, b.cert.key, s.ports[0], s.ports[1]) + strings.ReplaceAll(text, "DIR", dir)
+	file := filepath.Join(dir, "dovecot.conf")
+	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
+		return err
 	}
-	return s, b.ready(s)
+	if err := b.start(s, "dovecot", "-F", "-c", file); err != nil {
+		return err
+	}
+	return b.ready(s)
+}
+
+// configureDovecot ends one and starts it with another configuration on the mail that it has.
+func (b *bench) configureDovecot(s *server, text string) error {
+	if err := s.stop(); err != nil {
+		return fmt.Errorf("stopping %s: %w", s.name, err)
+	}
+	if err := b.launchDovecot(s, text); err != nil {
+		return fmt.Errorf("starting %s: %w", s.name, err)
+	}
+	return nil
 }

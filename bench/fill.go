@@ -12,6 +12,7 @@ const (
 	smallFolder = "small"
 	largeFolder = "large"
 	emptyFolder = "empty"
+	arrivals    = "arrivals" // what sessions append to
 )
 
 // fill puts the messages into a server's folders.
@@ -25,7 +26,7 @@ func (b *bench) fill(s *server) error {
 	for _, f := range []struct {
 		name          string
 		count, octets int
-	}{{smallFolder, n.headers, 2_000}, {largeFolder, n.bodies, n.octets}, {emptyFolder, 0, 0}} {
+	}{{smallFolder, n.headers, 2_000}, {largeFolder, n.bodies, n.octets}, {emptyFolder, 0, 0}, {arrivals, 0, 0}} {
 		if _, err := c.do("CREATE " + f.name); err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ type server struct {
 	plain, tls string // addresses
 	submission string // as well
 	ldap       string // as well
+	ports      []int  // Dovecot's
 	user       string
 	password   string
 	log        string // file
