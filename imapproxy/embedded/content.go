@@ -2,33 +2,23 @@ package embedded
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
-	"io"
-	"mime"
 	netmail "net/mail"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"golang.org/x/text/cases"
-	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/htmlindex"
-	"golang.org/x/text/transform"
-	"golang.org/x/text/unicode/norm"
 
 	"balorg/store/body"
 	"balorg/store/mailbox"
 	"balorg/store/mailbox/structure"
+	"balorg/store/mailbox/text"
 )
 
-// content is a message whose text a search reads: headers decoded (RFC 2047), parts decoded by their transfer encoding and charset,
-// compared without regard to case.
+// content is a message whose text a search reads, as store/mailbox/text makes it comparable.
 type content struct {
 	session *session
 	seq     uint32
 	detail  *mailbox.Detail
+	reads   *text.Reader // of the search
 	reader  *body.Reader
 	err     error // reading failed: the search cannot tell
 }
@@ -37,17 +27,6 @@ func (c *content) close() {
 	if c.reader != nil {
 		c.reader.Close() //nolint:errcheck // it was only read
 	}
-}
-
-// folding makes text comparable: composed, and without regard to case.
-func folding() transform.Transformer { return transform.Chain(norm.NFC, cases.Fold(), norm.NFC) }
-
-func fold(s string) string {
-	out, _, err := transform.String(folding(), s)
-	if err != nil {
-		return strings.ToLower(s)
-	}
-	return out
 }
 
 func (c *content) open() bool {
@@ -91,134 +70,58 @@ func (c *content) octets(off, n int64) []byte {
 	return b
 }
 
+// needle is text that is looked for: the sink of a search.
+type needle struct {
+	*content
+	text  []byte // folded
+	tail  []byte // the end of what came before, where the text may begin
+	found bool
+}
+
+// Begin implements text.Sink.
+func (n *needle) Begin() { n.tail = n.tail[:0] }
+
+// Take implements text.Sink.
+func (n *needle) Take(folded []byte) (enough bool) {
+	keep := max(len(n.text)-1, 0)
+	n.tail = append(n.tail, folded[:min(keep, len(folded))]...)
+	if bytes.Contains(folded, n.text) || bytes.Contains(n.tail, n.text) {
+		n.found = true
+		return true
+	}
+	if len(folded) > keep {
+		n.tail = append(n.tail[:0], folded[len(folded)-keep:]...)
+	}
+	n.tail = append(n.tail[:0], n.tail[max(0, len(n.tail)-keep):]...)
+	return n.abandoned()
+}
+
 // headerHolds tells whether a field of that name (empty: any field) holds the folded text.
-func (c *content) headerHolds(field, needle string) bool {
-	return headerHolds(c.header(), field, needle)
-}
-
-func headerHolds(header []byte, field, needle string) bool {
-	found := false
-	eachField(header, func(name, text []byte) {
-		if found || field != "" && !strings.EqualFold(field, string(name)) {
-			return
-		}
-		if field != "" {
-			text = text[bytes.IndexByte(text, ':')+1:]
-		}
-		found = needle == "" || strings.Contains(fold(decodeField(text)), needle)
-	})
-	return found
-}
-
-// decodeField unfolds a field and decodes its encoded words. A fold is one space, whatever the sender's program indents with: nobody
-// searches for a tab.
-func decodeField(b []byte) string {
-	unfolded := make([]byte, 0, len(b))
-	folded := false
-	for _, c := range b {
-		switch {
-		case c == '\r' || c == '\n':
-			folded = true
-			continue
-		case folded && (c == ' ' || c == '\t'):
-			continue
-		case folded:
-			unfolded = append(unfolded, ' ')
-		}
-		folded = false
-		unfolded = append(unfolded, c)
-	}
-	s := string(unfolded)
-	if !utf8.ValidString(s) {
-		if latin, err := charmap.Windows1252.NewDecoder().String(s); err == nil {
-			s = latin
-		}
-	}
-	if !strings.Contains(s, "=?") {
-		return s
-	}
-	decoder := mime.WordDecoder{CharsetReader: func(charset string, r io.Reader) (io.Reader, error) {
-		return charsetOf(charset).NewDecoder().Reader(r), nil
-	}}
-	if decoded, err := decoder.DecodeHeader(s); err == nil {
-		return decoded
-	}
-	return s
-}
-
-// charsetOf answers how a charset is decoded. An unknown one is taken for Windows-1252, in which every octet means something.
-func charsetOf(name string) encoding.Encoding {
-	if enc, err := htmlindex.Get(name); err == nil {
-		return enc
-	}
-	return charmap.Windows1252
+func (c *content) headerHolds(field string, wanted []byte) bool {
+	n := needle{content: c, text: wanted}
+	c.reads.Header(c.header(), field, &n)
+	return n.found
 }
 
 // bodyHolds tells whether the text of a part, or the header of a message within the message, holds the folded text; with headers
 // also those of parts, where the names of attachments stand.
-func (c *content) bodyHolds(needle string, headers bool) bool {
+func (c *content) bodyHolds(wanted []byte, headers bool) bool {
 	parts, err := c.detail.Parts()
 	if err != nil {
 		c.err = err
 		return false
 	}
-	if needle == "" {
+	if len(wanted) == 0 {
 		return true
 	}
 	if !c.open() {
 		return false
 	}
-	for i, p := range parts {
-		inner := i > 0 && parts[i-1].Kind == structure.Message && parts[i-1].Depth < p.Depth
-		if (inner || headers && p.Depth > 0) && headerHolds(c.octets(p.Header, min(p.Body-p.Header, maxHeader)), "", needle) {
-			return true
-		}
-		if p.Kind == structure.Leaf && strings.HasPrefix(p.Type, "text/") && c.partHolds(p, needle) {
-			return true
-		}
-		if c.err != nil {
-			return false
-		}
+	n := needle{content: c, text: wanted}
+	if _, err := c.reads.Body(parts, c.reader, headers, &n); err != nil {
+		c.err = err
 	}
-	return false
-}
-
-func (c *content) partHolds(p structure.Part, needle string) bool {
-	var r io.Reader = io.NewSectionReader(c.reader, p.Body, p.End-p.Body)
-	switch p.Encoding {
-	case "base64":
-		r = base64.NewDecoder(base64.StdEncoding, &base64Only{r: r})
-	case "quoted-printable":
-		r = transform.NewReader(r, quotedPrintable{})
-	}
-	decode := transform.Transformer(encoding.Replacement.NewEncoder()) // what is no UTF-8 is replaced
-	if p.Charset != "" && p.Charset != "utf-8" && p.Charset != "us-ascii" {
-		decode = charsetOf(p.Charset).NewDecoder()
-	}
-	buf := c.session.buffer()
-	defer c.session.srv.buffers.Put(buf)
-	return c.streamHolds(transform.NewReader(r, transform.Chain(decode, folding())), needle, *buf)
-}
-
-// streamHolds tells whether r holds needle. A decoding error ends the text: mail is often broken, and what stands before can be
-// found.
-func (c *content) streamHolds(r io.Reader, needle string, buf []byte) bool {
-	kept := 0
-	if len(needle) > len(buf)/2 {
-		buf = make([]byte, 2*len(needle))
-	}
-	for !c.abandoned() {
-		n, err := r.Read(buf[kept:])
-		text := buf[:kept+n]
-		if bytes.Contains(text, []byte(needle)) {
-			return true
-		}
-		if err != nil {
-			return false
-		}
-		kept = copy(buf, text[max(0, len(text)-len(needle)+1):])
-	}
-	return false
+	return n.found
 }
 
 // abandoned tells whether nobody waits for the answer any more: a search may take long.
@@ -229,28 +132,13 @@ func (c *content) abandoned() bool {
 	return c.err != nil
 }
 
-// base64Only drops what is no base64 alphabet, which decoders are to ignore (RFC 2045, 6.8).
-type base64Only struct{ r io.Reader }
-
-func (b *base64Only) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	kept := 0
-	for _, c := range p[:n] {
-		if 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '+' || c == '/' || c == '=' {
-			p[kept] = c
-			kept++
-		}
-	}
-	return kept, err
-}
-
 // sent is the date of the message's Date field, as its sender wrote it.
 func (c *content) sent() (t time.Time, ok bool) {
-	eachField(c.header(), func(name, text []byte) {
+	eachField(c.header(), func(name, field []byte) {
 		if ok || !strings.EqualFold(string(name), "Date") {
 			return
 		}
-		value := strings.TrimSpace(decodeField(text[bytes.IndexByte(text, ':')+1:]))
+		value := strings.TrimSpace(text.Field(field[bytes.IndexByte(field, ':')+1:]))
 		var err error
 		if t, err = netmail.ParseDate(value); err != nil {
 			t, err = parseDay(value)

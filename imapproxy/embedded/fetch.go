@@ -13,6 +13,7 @@ import (
 	"balorg/store/body"
 	"balorg/store/mailbox"
 	"balorg/store/mailbox/structure"
+	"balorg/store/mailbox/text"
 )
 
 // fetcher is one FETCH.
@@ -325,7 +326,7 @@ func (s *source) section(b []byte, item wire.FetchItem, size int64) ([]byte, err
 }
 
 // maxHeader bounds the header of which single fields are picked; fields behind are not found.
-const maxHeader = 1 << 20
+const maxHeader = text.MaxHeader
 
 func (s *source) header(off, n int64) ([]byte, error) {
 	header := make([]byte, min(n, maxHeader))

@@ -6,32 +6,18 @@ import (
 	"strings"
 
 	"balorg/imapproxy/wire"
+	"balorg/store/mailbox/text"
 )
 
 // eachField calls fn for each field of a header block: its name, and all its lines with their ends. Lines that are no fields are
 // passed over.
 func eachField(header []byte, fn func(name, field []byte)) {
 	for len(header) > 0 {
-		n := fieldLength(header)
+		n := text.FieldLength(header)
 		field := header[:n]
 		header = header[n:]
 		if colon := bytes.IndexByte(field, ':'); colon > 0 {
 			fn(bytes.TrimRight(field[:colon], " \t"), field)
-		}
-	}
-}
-
-// fieldLength is how long the field is that header begins with: its line and those that continue it.
-func fieldLength(header []byte) int {
-	n := 0
-	for {
-		eol := bytes.IndexByte(header[n:], '\n')
-		if eol < 0 {
-			return len(header)
-		}
-		n += eol + 1
-		if n == len(header) || header[n] != ' ' && header[n] != '\t' {
-			return n
 		}
 	}
 }

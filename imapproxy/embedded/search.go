@@ -6,6 +6,7 @@ import (
 
 	"balorg/imapproxy/wire"
 	"balorg/store/mailbox"
+	"balorg/store/mailbox/text"
 )
 
 // search answers SEARCH and UID SEARCH (RFC 3501, 6.4.4; RFC 4731).
@@ -138,12 +139,13 @@ func (c *compiled) run() ([]uint32, error) {
 	if len(open) == 0 {
 		return found, nil
 	}
+	var reads text.Reader
 	err := s.view.Details(s.ctx, open, c.want, func(seq uint32, d *mailbox.Detail) error {
 		m, ok := s.view.Message(seq)
 		if !ok || d == nil {
 			return nil // expunged by another session meanwhile
 		}
-		read := &content{session: s, seq: seq, detail: d}
+		read := &content{session: s, seq: seq, detail: d, reads: &reads}
 		defer read.close()
 		if c.test(&candidate{seq: seq, meta: &m, content: read}) == holds {
 			found = append(found, seq)

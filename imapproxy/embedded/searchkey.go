@@ -7,6 +7,7 @@ import (
 
 	"balorg/imapproxy/wire"
 	"balorg/store/mailbox"
+	"balorg/store/mailbox/text"
 )
 
 // candidate is a message under test; content is nil while it is tested by what is in memory.
@@ -159,7 +160,7 @@ func (c *compiled) reading(k *wire.SearchKey) func(*candidate) verdict {
 	if k.Op == wire.SearchBody || k.Op == wire.SearchText {
 		c.want |= mailbox.WantStructure
 	}
-	needle := fold(k.Text)
+	needle := []byte(text.Fold(k.Text))
 	day := dayOf(k.Date)
 	return func(m *candidate) verdict {
 		if m.content == nil {
