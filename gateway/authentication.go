@@ -35,13 +35,16 @@ func (c *Config) checkAuthentication() configs.Problems {
 			problems.Add(crl.Pos, "", "%v", err)
 		}
 	}
-	for _, file := range []configs.Value[string]{c.Authentication.LDAP.PasswordFile, c.Authentication.OIDC.Introspection.SecretFile} {
+	for _, file := range []configs.Value[string]{c.Authentication.LDAP.PasswordFile, c.Authentication.OIDC.Introspection.SecretFile, c.Authentication.OIDC.Browser.SecretFile} {
 		if !file.Set {
 			continue
 		}
 		if _, err := readPassword(c.path(file.V)); err != nil {
 			problems.Add(file.Pos, "", "%v", err)
 		}
+	}
+	if client := c.Authentication.OIDC.Browser.Client; client.Set && len(c.Listen.HTTPS) == 0 {
+		problems.Add(client.Pos, "listen: {https: \":443\"}", "people log in to the portal at the provider, and there is no portal")
 	}
 	return problems
 }
@@ -68,6 +71,13 @@ func (g *Gateway) newAuth(cfg *Config) error {
 			return fmt.Errorf("OpenID provider: %w", err)
 		}
 		opt.Provider.IntrospectionSecret = secret
+	}
+	if file := cfg.Authentication.OIDC.Browser.SecretFile; file.Set {
+		secret, err := readPassword(cfg.path(file.V))
+		if err != nil {
+			return fmt.Errorf("OpenID provider: %w", err)
+		}
+		opt.Provider.BrowserSecret = secret
 	}
 	if cfg.Authentication.LDAP.CA.Set {
 		roots, err := loadRoots(cfg.path(cfg.Authentication.LDAP.CA.V))

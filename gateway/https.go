@@ -34,7 +34,13 @@ type httpsService struct {
 
 // newPortal makes the pages. What mail programs connect to is listened on already.
 func (g *Gateway) newPortal(cfg *Config) error {
+	var provider *portal.ProviderOptions
+	if name, ok := g.auth.BrowserProvider(); ok {
+		base := func() (string, error) { return portalBase(g.config(), g.https.server.addresses()) }
+		provider = &portal.ProviderOptions{Provider: g.auth, Name: name, Base: base}
+	}
 	pages, err := portal.New(portal.Options{
+		Provider: provider,
 		Snapshot: g.snapshot.Load, Auth: g.auth, Trace: g.st.trace, Sessions: &g.sessions, Choose: g.choose, Unread: g.unread,
 		Tokens: deviceTokens{g}, Activate: g.activate, Shortest: cfg.Authentication.Shortest(), Unused: cfg.Authentication.Unused(),
 		Administration: administration{g}, Inviter: administration{g}, Export: g.exportAccounts, Settings: g.clientSettings(cfg),

@@ -28,7 +28,7 @@ func (p *Portal) loginPage(c *call) {
 }
 
 func (c *call) loginForm(status int, v view) {
-	v.Title = c.L("Connexion", "Log in")
+	v.Title, v.Body = c.L("Connexion", "Log in"), c.p.providerBody(c.live == nil && c.r.URL.Query().Has("out"))
 	c.show(status, "login", v)
 }
 
@@ -59,19 +59,23 @@ func (p *Portal) login(c *call) {
 // logIn asks who it is, writes it down, and gives the browser a session of its own; the one it had ends. It answers StatusOK, or another
 // with what to tell the person: the same to all who are refused.
 func (p *Portal) logIn(c *call, user string, password auth.Secret) (status int, fault string) {
-	client := c.client()
 	result, err := p.opt.Auth.Authenticate(c.r.Context(), auth.Request{
-		Mechanism: auth.MechanismPlain, User: user, Password: password, Remote: client.Addr(), Protocol: protocol,
+		Mechanism: auth.MechanismPlain, User: user, Password: password, Remote: c.client().Addr(), Protocol: protocol,
 	})
+	return p.enter(c, result, err)
+}
+
+// enter gives the browser of whoever was authenticated a session of its own, or tells why there is none.
+func (p *Portal) enter(c *call, result auth.Result, err error) (status int, fault string) {
 	if err == nil && (result.Means.Method == policy.MethodToken || !result.Person.Kind.Nominative()) {
 		// A device's token is refused by its scopes already; whatever else changes, it must never get here.
-		err = &auth.Refusal{Person: result.Person, User: user, Reason: policy.Reason{Code: policy.ReasonTokenScope, Text: "the portal is for people with a password"}}
+		err = &auth.Refusal{Person: result.Person, Reason: policy.Reason{Code: policy.ReasonTokenScope, Text: "the portal is for people with a password"}}
 	}
 	if err != nil {
 		return p.refuse(c, err)
 	}
 	former := c.live
-	l, secret := p.start(client, result)
+	l, secret := p.start(c.client(), result)
 	c.live, c.who = l, result.Person
 	err = c.trace(audit.Record{Action: audit.Login, Mailbox: party(result.Person), Request: "LOGIN", Answer: "OK", Means: result.Means.String()})
 	if err != nil {

@@ -68,9 +68,10 @@ type Options struct {
 	// Unread answers how many messages of a mailbox's INBOX are unread, or false when that cannot be told in time.
 	Unread         func(ctx context.Context, mailbox *policy.Account) (count int, known bool)
 	Tokens         Tokens
-	Activate       Activate      // nil: there are no activation links
-	Shortest       int           // password that may be set, in characters
-	Unused         time.Duration // how long a device token may go unused
+	Provider       *ProviderOptions // nil: people log in with their passwords alone
+	Activate       Activate         // nil: there are no activation links
+	Shortest       int              // password that may be set, in characters
+	Unused         time.Duration    // how long a device token may go unused
 	Settings       Settings
 	Administration Administration
 	Inviter        Inviter
@@ -116,6 +117,10 @@ func (p *Portal) routes() (http.Handler, error) {
 	mux.HandleFunc("GET /style.css", p.style)
 	mux.HandleFunc("GET /login", p.page(p.loginPage))
 	mux.HandleFunc("POST /login", p.page(p.login))
+	if p.opt.Provider != nil {
+		mux.HandleFunc("GET "+departPath, p.page(p.depart))
+		mux.HandleFunc("GET "+returnPath, p.page(p.arrive))
+	}
 	mux.HandleFunc("POST /logout", p.mine(p.logout))
 	mux.HandleFunc("GET /{$}", p.mine(p.home))
 	mux.HandleFunc("POST /choices", p.mine(p.choose))

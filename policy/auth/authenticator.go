@@ -73,7 +73,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, req Request) (Result, 
 		return a.withCertificate(ctx, req)
 	}
 	if isOAuth(req.Mechanism) {
-		if a.provider == nil {
+		if a.provider == nil || !a.provider.cfg.takesTokens() {
 			return Result{}, &Refusal{Reason: policy.Reason{Code: policy.ReasonMethod, Text: "no OpenID provider is configured"}, User: req.Authzid}
 		}
 		return a.withAccessToken(ctx, req)
@@ -131,7 +131,7 @@ func (a *Authenticator) unavailable(req Request, err error) *Unavailable {
 // Mechanisms are the SASL mechanisms that are offered, as configured; EXTERNAL only to those who have shown a certificate.
 func (a *Authenticator) Mechanisms() []string {
 	all := []string{MechanismPlain, MechanismLogin}
-	if a.provider != nil {
+	if a.provider != nil && a.provider.cfg.takesTokens() {
 		all = append(all, MechanismOAuthBearer, MechanismXOAuth2)
 	}
 	if a.certificates.Roots != nil {

@@ -68,7 +68,8 @@ type introspector struct {
 	failed   error
 }
 
-func newIntrospector(cfg IntrospectionConfig, secret Secret, way http.RoundTripper, now func() time.Time) *introspector {
+// newIntrospector answers nil where it is off. client goes nowhere else with the question, which carries our secret and somebody's token.
+func newIntrospector(cfg IntrospectionConfig, secret Secret, client *http.Client, now func() time.Time) *introspector {
 	if !cfg.Client.Set {
 		return nil
 	}
@@ -77,12 +78,7 @@ func newIntrospector(cfg IntrospectionConfig, secret Secret, way http.RoundTripp
 		remember = defaultIntrospected
 	}
 	return &introspector{
-		client: cfg.Client.V, secret: secret, remember: remember, now: now, held: make(map[[sha256.Size]byte]time.Time),
-		http: &http.Client{
-			Transport: boundedAnswers{way}, Timeout: providerTimeout,
-			// The question carries our secret and somebody's token: nobody else gets them.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("the provider sends us elsewhere") },
-		},
+		client: cfg.Client.V, secret: secret, remember: remember, now: now, held: make(map[[sha256.Size]byte]time.Time), http: client,
 	}
 }
 

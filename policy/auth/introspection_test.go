@@ -104,7 +104,7 @@ func TestIntrospectionAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			server := httptest.NewTLSServer(tt.answer)
 			defer server.Close()
-			asks := newIntrospector(IntrospectionConfig{Client: configs.Value[string]{V: "x", Set: true}}, NewSecret("y"), server.Client().Transport, time.Now)
+			asks := asking(server.Client().Transport)
 			err := asks.check(t.Context(), server.URL, NewSecret("token"))
 			var bad *badToken
 			switch refused := errors.As(err, &bad); {
@@ -113,6 +113,12 @@ func TestIntrospectionAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// asking is what asks a provider by a way.
+func asking(way http.RoundTripper) *introspector {
+	client := configs.Value[string]{V: "x", Set: true}
+	return newProvider(OIDCConfig{Issuer: client, Introspection: IntrospectionConfig{Client: client}}, Provider{Way: way, IntrospectionSecret: NewSecret("y")}, time.Now).asks
 }
 
 // hanging is a way to a provider that never answers.
@@ -125,7 +131,7 @@ func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func TestIntrospectionIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asks := newIntrospector(IntrospectionConfig{Client: configs.Value[string]{V: "x", Set: true}}, NewSecret("y"), hanging{}, time.Now)
+		asks := asking(hanging{})
 		began := time.Now()
 		if err := asks.check(t.Context(), "https://provider.example.org", NewSecret("token")); err == nil || time.Since(began) != providerTimeout {
 			t.Errorf("a provider that never answers: %v after %v", err, time.Since(began))
@@ -134,13 +140,13 @@ func TestIntrospectionIsBounded(t *testing.T) {
 			t.Errorf("the next one waits, too: %v after %v", err, time.Since(began))
 		}
 	})
-	asks := newIntrospector(IntrospectionConfig{Client: configs.Value[string]{V: "x", Set: true}}, NewSecret("y"), hanging{}, time.Now)
+	asks := asking(hanging{})
 	for i := range maxRemembered {
 		asks.held[[32]byte{byte(i), byte(i >> 8)}] = time.Now()
 	}
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"active":true}`)) }))
 	defer server.Close()
-	asks.http.Transport = server.Client().Transport
+	asks.http = server.Client()
 	if err := asks.check(t.Context(), server.URL, NewSecret("token")); err != nil || len(asks.held) > maxRemembered {
 		t.Errorf("%d tokens are remembered, %v", len(asks.held), err)
 	}

@@ -36,13 +36,18 @@ type provider struct {
 	cfg    OIDCConfig
 	now    func() time.Time
 	client *http.Client
+	direct *http.Client  // for questions that carry a secret: it goes nowhere else
 	asks   *introspector // nil: tokens that are signed are not asked about
 
-	mu       sync.Mutex
-	verifier *oidc.IDTokenVerifier // nil: not looked up yet
-	askedAt  string                // where tokens are asked about
-	failed   error                 // why the last look-up failed
-	failedAt time.Time
+	browserSecret Secret
+	redeeming     chan struct{} // holds one for each code that is being redeemed
+
+	mu        sync.Mutex
+	verifier  *oidc.IDTokenVerifier // of access tokens; nil: not looked up yet
+	idTokens  *oidc.IDTokenVerifier // of ID tokens, for the portal
+	endpoints endpoints
+	failed    error // why the last look-up failed
+	failedAt  time.Time
 }
 
 // newProvider answers nil where none is configured.
@@ -63,7 +68,14 @@ func newProvider(cfg OIDCConfig, opt Provider, now func() time.Time) *provider {
 			return nil
 		},
 	}
-	return &provider{cfg: cfg.withDefaults(), now: now, client: client, asks: newIntrospector(cfg.Introspection, opt.IntrospectionSecret, base, now)}
+	direct := &http.Client{
+		Transport: boundedAnswers{base}, Timeout: providerTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("the provider sends us elsewhere") },
+	}
+	return &provider{
+		cfg: cfg.withDefaults(), now: now, client: client, direct: direct, browserSecret: opt.BrowserSecret, redeeming: make(chan struct{}, maxRedeeming),
+		asks: newIntrospector(cfg.Introspection, opt.IntrospectionSecret, direct, now),
+	}
 }
 
 // boundedAnswers bounds the length of answers, which the library reads whole.
@@ -100,6 +112,23 @@ func (k keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error)
 type Provider struct {
 	Way                 http.RoundTripper // to it; nil: Go's
 	IntrospectionSecret Secret
+	BrowserSecret       Secret
+}
+
+// endpoints are where a provider says it is asked what. They change no more once a look-up has succeeded.
+type endpoints struct {
+	Keys          string `json:"jwks_uri"`
+	Introspection string `json:"introspection_endpoint"`
+	Authorization string `json:"authorization_endpoint"`
+	Token         string `json:"token_endpoint"`
+	EndSession    string `json:"end_session_endpoint"`
+}
+
+// known are the provider's endpoints, empty ones before it was looked up.
+func (p *provider) known() endpoints {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.endpoints
 }
 
 // lookUp answers the verifier of the provider's tokens.
@@ -114,22 +143,18 @@ func (p *provider) lookUp(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	}
 	ctx = oidc.ClientContext(ctx, p.client)
 	found, err := oidc.NewProvider(ctx, p.cfg.Issuer.V)
-	var published struct {
-		Keys          string `json:"jwks_uri"`
-		Introspection string `json:"introspection_endpoint"`
-	}
+	var published endpoints
 	if err == nil {
 		err = found.Claims(&published)
 	}
 	if err == nil && !strings.HasPrefix(published.Keys, "https://") {
 		err = fmt.Errorf("its keys are not published over HTTPS: %q", published.Keys)
 	}
-	p.askedAt = published.Introspection
 	if url := p.cfg.Introspection.URL; url.Set {
-		p.askedAt = url.V
+		published.Introspection = url.V
 	}
-	if err == nil && p.asks != nil && !strings.HasPrefix(p.askedAt, "https://") {
-		err = fmt.Errorf("it does not say where to ask about tokens over HTTPS: %q (authentication.oidc.introspection.url)", p.askedAt)
+	if err == nil && p.asks != nil && !strings.HasPrefix(published.Introspection, "https://") {
+		err = fmt.Errorf("it does not say where to ask about tokens over HTTPS: %q (authentication.oidc.introspection.url)", published.Introspection)
 	}
 	if err != nil {
 		p.failed, p.failedAt = fmt.Errorf("looking up the OpenID provider %s: %w", p.cfg.Issuer.V, err), p.now()
@@ -139,10 +164,13 @@ func (p *provider) lookUp(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	for i, a := range p.cfg.Algorithms {
 		algs[i] = string(a)
 	}
-	p.verifier = oidc.NewVerifier(p.cfg.Issuer.V, keySet{oidc.NewRemoteKeySet(ctx, published.Keys)}, &oidc.Config{
+	p.endpoints = published
+	keys, now := keySet{oidc.NewRemoteKeySet(ctx, published.Keys)}, func() time.Time { return p.now().Add(-leeway) }
+	p.idTokens = oidc.NewVerifier(p.cfg.Issuer.V, keys, &oidc.Config{ClientID: p.cfg.Browser.Client.V, SupportedSigningAlgs: algs, Now: now})
+	p.verifier = oidc.NewVerifier(p.cfg.Issuer.V, keys, &oidc.Config{
 		SkipClientIDCheck:    true, // an access token is for a resource: checkClaims
 		SupportedSigningAlgs: algs,
-		Now:                  func() time.Time { return p.now().Add(-leeway) },
+		Now:                  now,
 	})
 	return p.verifier, nil
 }
@@ -196,10 +224,15 @@ func (p *provider) check(ctx context.Context, token Secret) (identity, error) {
 		return identity{}, &badToken{what}
 	}
 	if p.asks != nil {
-		if err := p.asks.check(ctx, p.askedAt, token); err != nil {
+		if err := p.asks.check(ctx, p.endpoints.Introspection, token); err != nil {
 			return identity{}, err
 		}
 	}
+	return p.identityOf(claims, all), nil
+}
+
+// identityOf is whom the claims of a verified token name.
+func (p *provider) identityOf(claims accessClaims, all map[string]json.RawMessage) identity {
 	id := identity{client: claims.client(), id: claims.JTI}
 	for _, name := range p.cfg.Claims {
 		var text string
@@ -210,7 +243,7 @@ func (p *provider) check(ctx context.Context, token Secret) (identity, error) {
 	if p.cfg.ByEmail && claims.Verified {
 		id.email = claims.Email
 	}
-	return id, nil
+	return id
 }
 
 func (c accessClaims) client() string {
@@ -266,7 +299,7 @@ func headerType(token Secret) string {
 // badToken is an access token that opens nothing.
 type badToken struct{ what string }
 
-func (b *badToken) Error() string { return "the access token is refused: " + b.what }
+func (b *badToken) Error() string { return "the token is refused: " + b.what }
 
 // why is what the library says of a token, which may quote it.
 func why(err error) string {
@@ -279,6 +312,8 @@ func why(err error) string {
 		return "it is no JWT, or signed by another algorithm"
 	case strings.Contains(text, "different provider"):
 		return "another provider issued it"
+	case strings.Contains(text, "audience"):
+		return "it was made for others"
 	case strings.Contains(text, "signature"):
 		return "its signature is wrong"
 	case strings.Contains(text, "nbf"):

@@ -23,6 +23,7 @@ type OIDCConfig struct {
 	Session    time.Duration         `yaml:"session,positive"`
 
 	Introspection IntrospectionConfig `yaml:"introspection"`
+	Browser       BrowserConfig       `yaml:"portal"`
 }
 
 // Algorithm is a signature algorithm of JWS. Those with a shared secret are none: whoever checks could sign.
@@ -62,6 +63,9 @@ func (c OIDCConfig) withDefaults() OIDCConfig {
 	return c
 }
 
+// takesTokens tells whether access tokens are taken: it must be said for whom they were made.
+func (c OIDCConfig) takesTokens() bool { return len(c.Audiences) > 0 || len(c.Clients) > 0 }
+
 // Check answers what is wrong with the section.
 func (c Config) Check() configs.Problems {
 	problems := c.LDAP.check()
@@ -82,11 +86,11 @@ func (c Config) Check() configs.Problems {
 	case err != nil, at.Scheme != "https", at.Host == "", at.RawQuery != "", at.Fragment != "", at.User != nil:
 		problems.Add(o.Issuer.Pos, "https://host/path, exactly as the provider writes it", "%q is not the issuer of an OpenID provider", o.Issuer.V)
 	}
-	if len(o.Audiences) == 0 && len(o.Clients) == 0 {
+	if !o.takesTokens() && !o.Browser.Client.Set {
 		problems.Add(o.Issuer.Pos, "audiences: [balorg], or clients: [the software's client_id]",
 			"nothing says for whom access tokens must have been made: one made for any other service would open mailboxes")
 	}
-	return append(problems, o.Introspection.check()...)
+	return slices.Concat(problems, o.Introspection.check(), o.Browser.check())
 }
 
 // Equal tells whether two configurations say the same.
@@ -112,5 +116,5 @@ func (c Config) withoutLists() settings {
 func (c OIDCConfig) equal(other OIDCConfig) bool {
 	return c.Issuer.V == other.Issuer.V && c.CA.V == other.CA.V && c.ByEmail == other.ByEmail && c.Session == other.Session &&
 		slices.Equal(c.Audiences, other.Audiences) && slices.Equal(c.Clients, other.Clients) && slices.Equal(c.Algorithms, other.Algorithms) &&
-		slices.Equal(c.ACR, other.ACR) && slices.Equal(c.Claims, other.Claims) && c.Introspection.equal(other.Introspection)
+		slices.Equal(c.ACR, other.ACR) && slices.Equal(c.Claims, other.Claims) && c.Introspection.equal(other.Introspection) && c.Browser.equal(other.Browser)
 }
