@@ -197,8 +197,11 @@ func TestReadFiles(t *testing.T) {
 		{Name: filepath.Join(dir, "a.yaml"), Data: []byte("a")},
 		{Name: filepath.Join(dir, "b.yaml"), Data: []byte("b")},
 	}
-	if diff := cmp.Diff(want, files); diff != "" || problems != nil {
+	if diff := cmp.Diff(want, files); diff != "" || problems.Err() != nil {
 		t.Errorf("folder (-want +got):\n%s%v", diff, problems)
+	}
+	if want := filepath.Join(dir, "c.yml") + ": warning: not read: of a folder, only files *.yaml are (hint: rename it to *.yaml)"; problems.Error() != want {
+		t.Errorf("said of the folder: %s\nwant %s", problems, want)
 	}
 	if files, problems := configs.ReadFiles(filepath.Join(dir, "c.yml")); len(files) != 1 || problems != nil {
 		t.Errorf("a file by name: %v, %v", files, problems)

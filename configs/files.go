@@ -18,7 +18,7 @@ type File struct {
 }
 
 // ReadFiles reads the file at path, or, when path is a folder, each *.yaml in it in order of name, but for hidden ones, which are those
-// of editors at work. What cannot be read is a problem of that file; a folder without any is one too.
+// of editors at work; one *.yml is warned of. What cannot be read is a problem of that file; a folder without any is one too.
 func ReadFiles(path string) ([]File, Problems) {
 	var problems Problems
 	info, err := os.Stat(path)
@@ -35,8 +35,13 @@ func ReadFiles(path string) ([]File, Problems) {
 		}
 		names = names[:0]
 		for _, entry := range entries {
-			if !entry.IsDir() && filepath.Ext(entry.Name()) == ".yaml" && entry.Name()[0] != '.' {
-				names = append(names, filepath.Join(path, entry.Name()))
+			name := filepath.Join(path, entry.Name())
+			switch extension := filepath.Ext(name); {
+			case entry.IsDir() || entry.Name()[0] == '.':
+			case extension == ".yaml":
+				names = append(names, name)
+			case extension == ".yml":
+				problems.Warn(Pos{File: name}, "rename it to *.yaml", "not read: of a folder, only files *.yaml are")
 			}
 		}
 		if len(names) == 0 {

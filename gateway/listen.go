@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"balorg/imapproxy/socket"
+	"balorg/policy"
 )
 
 // stopGrace is how long connections may take to end once they have been told to.
@@ -156,12 +157,13 @@ func (s *server) turnAway(conn net.Conn) {
 	conn.Close()                                  //nolint:errcheck // as above
 }
 
+// clientOf is whom a connection counts for.
 func clientOf(conn net.Conn) netip.Addr {
 	addr, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if err != nil {
 		return netip.Addr{}
 	}
-	return addr.Addr().Unmap()
+	return policy.ClientOf(addr.Addr())
 }
 
 func (s *server) admit(conn net.Conn) bool {

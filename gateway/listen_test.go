@@ -115,7 +115,8 @@ func TestConnectionsPerAddress(t *testing.T) {
 			{"192.0.2.2", false},
 			{"2001:db8::1", false},
 			{"2001:db8::1", false},
-			{"2001:db8::1", true},
+			{"2001:db8::2:0:0:1", true}, // of the same /64: a client picks any
+			{"2001:db8:0:1::1", false},
 		} {
 			if got := turnedAway(t, p.dial(tt.from)); got != tt.refused {
 				t.Errorf("from %s: refused %v", tt.from, got)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"balorg/mail"
+	"balorg/policy"
 )
 
 // budgetPeriod is what budgets are counted in.
@@ -49,7 +50,7 @@ func (b *budget) left(person mail.AccountID, address netip.Addr, most int) int {
 		most = min(most, b.perPerson-b.persons[person])
 	}
 	if b.perAddress > 0 {
-		most = min(most, b.perAddress-b.addresses[address])
+		most = min(most, b.perAddress-b.addresses[policy.ClientOf(address)])
 	}
 	return max(most, 0)
 }
@@ -64,5 +65,5 @@ func (b *budget) spend(person mail.AccountID, address netip.Addr, n int) {
 	if person != "" {
 		b.persons[person] += n
 	}
-	b.addresses[address] += n
+	b.addresses[policy.ClientOf(address)] += n
 }
