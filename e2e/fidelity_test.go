@@ -210,7 +210,7 @@ func leaking(person string) []string {
 func capabilities(t *testing.T, c *client) {
 	t.Helper()
 	ours := regexp.MustCompile(`^(IMAP4rev1|SASL-IR|LITERAL\+|ID|IDLE|NAMESPACE|CHILDREN|UNSELECT|UIDPLUS|MOVE|ENABLE|LIST-EXTENDED|LIST-STATUS|SPECIAL-USE|STATUS=SIZE|ESEARCH|` +
-		`SEARCHRES|SORT|SORT=DISPLAY|THREAD=\w+|CONDSTORE|QRESYNC|WITHIN|BINARY|QUOTA|ACL|RIGHTS=\w+|APPENDLIMIT=\d+|MULTIAPPEND|METADATA|SAVEDATE|PREVIEW|OBJECTID|COMPRESS=DEFLATE)$`)
+		`SEARCHRES|SORT|SORT=DISPLAY|ESORT|THREAD=\w+|CONDSTORE|QRESYNC|WITHIN|BINARY|QUOTA|ACL|RIGHTS=\w+|APPENDLIMIT=\d+|MULTIAPPEND|METADATA|SAVEDATE|PREVIEW|OBJECTID|COMPRESS=DEFLATE)$`)
 	list := strings.Fields(strings.TrimPrefix(c.ok("CAPABILITY").untagged[0], "* CAPABILITY "))
 	if i := slices.IndexFunc(list, func(name string) bool { return !ours.MatchString(name) }); i >= 0 {
 		t.Errorf("%s is offered", list[i])

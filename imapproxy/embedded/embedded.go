@@ -53,10 +53,12 @@ type Server struct {
 	table   map[string]command
 	caps    []string
 	buffers sync.Pool // of *[]byte with bufferSize octets
+	keys    sortKeys
 }
 
 // capabilities is what the server does, but for APPENDLIMIT. XCOPYTO is between the proxy and us (session.copyAcross).
-const capabilities = "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE LIST-EXTENDED LIST-STATUS SPECIAL-USE STATUS=SIZE ESEARCH CONDSTORE QUOTA XCOPYTO"
+const capabilities = "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE LIST-EXTENDED LIST-STATUS SPECIAL-USE STATUS=SIZE " +
+	"ESEARCH SEARCHRES WITHIN SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS CONDSTORE QUOTA XCOPYTO"
 
 // New answers a server of the mailboxes in boxes.
 func New(boxes *mailbox.Store, opt Options) *Server {

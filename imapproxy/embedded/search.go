@@ -9,95 +9,147 @@ import (
 	"balorg/store/mailbox/text"
 )
 
-// search answers SEARCH and UID SEARCH (RFC 3501, 6.4.4; RFC 4731).
+// search answers SEARCH and UID SEARCH (RFC 3501, 6.4.4; RFC 4731; RFC 5182).
 func (s *session) search(cmd *wire.Command) error {
 	sr, err := wire.ParseSearch(cmd.Args)
 	if err != nil {
-		return err
+		return s.unsaved(&sr, err)
 	}
-	if sr.Save || usesSaved(&sr.Key) {
-		return bad("No search result is saved here")
+	r, err := s.find(cmd, &sr)
+	if err != nil {
+		return s.unsaved(&sr, err)
 	}
-	tellsModSeq := sr.Key.UsesModSeq()
-	if tellsModSeq {
+	r.tell("SEARCH")
+	return nil
+}
+
+// found is the result of a SEARCH, or of one that SORT or THREAD puts in order.
+type found struct {
+	*session
+	cmd    *wire.Command
+	ask    *wire.Search
+	seqs   []uint32 // ascending, or as sorted
+	modseq bool     // the client is told modification sequences along with it
+}
+
+// find does a search, and saves its result where that is asked for.
+func (s *session) find(cmd *wire.Command, ask *wire.Search) (*found, error) {
+	r := &found{session: s, cmd: cmd, ask: ask, modseq: ask.Key.UsesModSeq()}
+	if r.modseq {
 		s.useCondStore()
 	}
-	c, err := s.compile(&sr.Key)
+	c, err := s.compile(&ask.Key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	found, err := c.run()
-	if err != nil {
-		return err
+	if r.seqs, err = c.run(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// tell answers the command: in the response of that name, or in an ESEARCH when it has RETURN.
+func (r *found) tell(response string) {
+	if r.ask.Save {
+		r.save()
 	}
 	modseq := uint64(0)
-	if tellsModSeq && len(found) > 0 {
-		modseq = s.sequenceOf(&sr, found)
+	if r.modseq && len(r.seqs) > 0 {
+		modseq = r.highestSequence()
 	}
-	if isUID(cmd) {
-		found = s.uids(found)
+	numbers := r.seqs
+	if isUID(r.cmd) {
+		numbers = r.uids(r.seqs)
 	}
-	if sr.Extended {
-		s.tellExtended(cmd, &sr, found, modseq)
-		return nil
+	if r.ask.Extended {
+		r.tellExtended(numbers, modseq)
+		return
 	}
-	b := append(s.line[:0], "* SEARCH"...)
-	for _, n := range found {
+	b := append(append(r.line[:0], "* "...), response...)
+	for _, n := range numbers {
 		b = strconv.AppendUint(append(b, ' '), uint64(n), 10)
 		if len(b) > bufferSize/2 {
-			s.write(b)
+			r.write(b)
 			b = b[:0]
 		}
 	}
 	if modseq > 0 {
 		b = append(strconv.AppendUint(append(b, " (MODSEQ "...), modseq, 10), ')')
 	}
-	s.send(append(b, "\r\n"...))
-	return nil
+	r.send(append(b, "\r\n"...))
 }
 
-// sequenceOf answers the highest modification sequence of the messages that an answer tells of: of all that were found, but where only
+// first and last answer the messages that MIN and MAX tell of: those of a sorted result are the first and the last of that order (RFC 5267).
+func (r *found) first() uint32 { return r.seqs[0] }
+func (r *found) last() uint32  { return r.seqs[len(r.seqs)-1] }
+
+// highestSequence answers the highest modification sequence of the messages that an answer tells of: of all that were found, but where only
 // the first or last is told (RFC 4731, 3.2).
-func (s *session) sequenceOf(sr *wire.Search, found []uint32) uint64 {
-	first, last := found[0], found[len(found)-1]
+func (r *found) highestSequence() uint64 {
 	switch {
-	case !sr.Extended || sr.All || sr.Count:
-		return s.highestOf(found...)
-	case sr.Min && sr.Max:
-		return s.highestOf(first, last)
-	case sr.Min:
-		return s.highestOf(first)
+	case !r.ask.Extended || r.ask.All || r.ask.Count || !r.ask.Min && !r.ask.Max:
+		return r.highestOf(r.seqs...)
+	case r.ask.Min && r.ask.Max:
+		return r.highestOf(r.first(), r.last())
+	case r.ask.Min:
+		return r.highestOf(r.first())
 	}
-	return s.highestOf(last)
+	return r.highestOf(r.last())
 }
 
-func usesSaved(k *wire.SearchKey) bool {
-	return k.Set.Saved || slices.ContainsFunc(k.Keys, func(k wire.SearchKey) bool { return usesSaved(&k) })
+// save keeps the result for "$" (RFC 5182): with MIN or MAX, and nothing that tells of more, only the messages that these tell of (2.4).
+func (r *found) save() {
+	kept := r.seqs
+	switch {
+	case len(kept) == 0 || r.ask.All || r.ask.Count || !r.ask.Min && !r.ask.Max:
+	case r.ask.Min && r.ask.Max:
+		kept = []uint32{r.first(), r.last()}
+	case r.ask.Min:
+		kept = []uint32{r.first()}
+	default:
+		kept = []uint32{r.last()}
+	}
+	r.saved = r.uids(kept)
+	slices.Sort(r.saved)
+	r.saved = slices.Compact(r.saved)
 }
 
-// tellExtended writes the ESEARCH response; without results MIN, MAX and ALL are left out (RFC 4731, 3.1).
-func (s *session) tellExtended(cmd *wire.Command, sr *wire.Search, found []uint32, modseq uint64) {
-	b := append(s.line[:0], "* ESEARCH (TAG "...)
-	b = append(wire.AppendString(b, cmd.Tag), ')')
-	if isUID(cmd) {
+// unsaved is err of a search that was to be saved: where it is answered NO, "$" is empty from then on (RFC 5182, 2.1).
+func (s *session) unsaved(ask *wire.Search, err error) error {
+	if a, _ := answerTo(err); ask.Save && a.status == "NO" {
+		s.saved = nil
+	}
+	return err
+}
+
+// tellExtended writes the ESEARCH response; without results MIN, MAX and ALL are left out (RFC 4731, 3.1), and there is none to a client
+// that only has the result saved (RFC 5182, 2.1).
+func (r *found) tellExtended(numbers []uint32, modseq uint64) {
+	ask := r.ask
+	if !ask.Min && !ask.Max && !ask.Count && !ask.All {
+		return
+	}
+	b := append(r.line[:0], "* ESEARCH (TAG "...)
+	b = append(wire.AppendString(b, r.cmd.Tag), ')')
+	if isUID(r.cmd) {
 		b = append(b, " UID"...)
 	}
-	if len(found) > 0 && sr.Min {
-		b = strconv.AppendUint(append(b, " MIN "...), uint64(found[0]), 10)
+	if len(numbers) > 0 && ask.Min {
+		b = strconv.AppendUint(append(b, " MIN "...), uint64(numbers[0]), 10)
 	}
-	if len(found) > 0 && sr.Max {
-		b = strconv.AppendUint(append(b, " MAX "...), uint64(found[len(found)-1]), 10)
+	if len(numbers) > 0 && ask.Max {
+		b = strconv.AppendUint(append(b, " MAX "...), uint64(numbers[len(numbers)-1]), 10)
 	}
-	if sr.Count {
-		b = strconv.AppendInt(append(b, " COUNT "...), int64(len(found)), 10)
+	if ask.Count {
+		b = strconv.AppendInt(append(b, " COUNT "...), int64(len(numbers)), 10)
 	}
-	if len(found) > 0 && sr.All {
-		b = append(append(b, " ALL "...), wire.FormatNumbers(found)...)
+	if len(numbers) > 0 && ask.All {
+		b = append(append(b, " ALL "...), wire.FormatOrdered(numbers)...)
 	}
 	if modseq > 0 {
 		b = strconv.AppendUint(append(b, " MODSEQ "...), modseq, 10)
 	}
-	s.send(append(b, "\r\n"...))
+	r.send(append(b, "\r\n"...))
 }
 
 // verdict is what is known of a message and a test.

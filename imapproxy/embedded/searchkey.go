@@ -43,8 +43,6 @@ func (c *compiled) key(k *wire.SearchKey) (func(*candidate) verdict, error) {
 		return c.flag(k.Text), nil
 	case wire.SearchHeader, wire.SearchBody, wire.SearchText, wire.SearchSentBefore, wire.SearchSentOn, wire.SearchSentSince:
 		return c.reading(k), nil
-	case wire.SearchOlder, wire.SearchYounger:
-		return nil, bad("Unknown search key")
 	}
 	return c.plain(k), nil
 }
@@ -54,18 +52,18 @@ func (c *compiled) plain(k *wire.SearchKey) func(*candidate) verdict {
 	day := dayOf(k.Date)
 	var test func(*candidate) bool
 	switch k.Op {
-	case wire.SearchSet:
-		set := k.Set.Resolve(c.length)
-		test = func(m *candidate) bool { return inRanges(set, m.seq) }
-	case wire.SearchUID:
-		set := k.Set.Resolve(c.highest)
-		test = func(m *candidate) bool { return inRanges(set, m.meta.UID) }
+	case wire.SearchSet, wire.SearchUID:
+		test = c.inSet(k)
 	case wire.SearchLarger:
 		test = func(m *candidate) bool { return m.meta.Size > k.Number }
 	case wire.SearchSmaller:
 		test = func(m *candidate) bool { return m.meta.Size < k.Number }
 	case wire.SearchModSeq: // RFC 7162, 3.1.5: there is one sequence for all that a message has
 		test = func(m *candidate) bool { return m.meta.ModSeq >= uint64(k.Number) }
+	case wire.SearchOlder: // RFC 5032, 3: what is exactly as old is found by both
+		test = func(m *candidate) bool { return c.age(m) >= k.Number }
+	case wire.SearchYounger:
+		test = func(m *candidate) bool { return c.age(m) <= k.Number }
 	case wire.SearchBefore:
 		test = func(m *candidate) bool { return dayOf(m.meta.Date) < day }
 	case wire.SearchOn:
@@ -75,6 +73,26 @@ func (c *compiled) plain(k *wire.SearchKey) func(*candidate) verdict {
 	}
 	return func(m *candidate) verdict { return verdictOf(test(m)) }
 }
+
+// inSet tests sequence numbers or UIDs. What "$" stands for is known by UID (RFC 5182).
+func (c *compiled) inSet(k *wire.SearchKey) func(*candidate) bool {
+	if k.Set.Saved {
+		saved := c.session.saved
+		return func(m *candidate) bool {
+			_, found := slices.BinarySearch(saved, m.meta.UID)
+			return found
+		}
+	}
+	if k.Op == wire.SearchUID {
+		set := k.Set.Resolve(c.highest)
+		return func(m *candidate) bool { return inRanges(set, m.meta.UID) }
+	}
+	set := k.Set.Resolve(c.length)
+	return func(m *candidate) bool { return inRanges(set, m.seq) }
+}
+
+// age is how many seconds ago a message arrived.
+func (c *compiled) age(m *candidate) int64 { return c.now.Unix() - m.meta.Date.Unix() }
 
 // dayOf is a day as a number that grows with it; time and zone are disregarded (RFC 3501, 6.4.4).
 func dayOf(t time.Time) int {

@@ -112,11 +112,16 @@ func (s *session) expunge(cmd *wire.Command) error {
 // resolve answers the sequence numbers of the messages in a set, ascending. UIDs that are not there are passed over; a sequence
 // number that is not is a fault of the client (RFC 3501, 9: seq-number).
 func (s *session) resolve(set wire.NumSet, byUID bool) ([]uint32, error) {
-	if set.Saved {
-		return nil, bad("No search result is saved here")
-	}
 	length := s.view.Len()
 	var seqs []uint32
+	if set.Saved {
+		for _, uid := range s.saved {
+			if seq := s.view.Seq(uid); seq > 0 {
+				seqs = append(seqs, seq)
+			}
+		}
+		return seqs, nil
+	}
 	if !byUID {
 		for _, r := range set.Ranges {
 			if max(r.First, r.Last) > length || length == 0 {

@@ -39,6 +39,7 @@ type session struct {
 
 	view      *mailbox.View // of the selected mailbox; nil: none
 	name      string        // its name, UTF-8
+	saved     []uint32      // UIDs of the search result that "$" stands for (RFC 5182), ascending
 	condStore bool          // the client is told modification sequences
 	done      bool
 }
@@ -160,6 +161,8 @@ func commands() map[string]command {
 		"FETCH": numbered((*session).fetch), "UID FETCH": in((*session).fetch),
 		"STORE": numbered((*session).store), "UID STORE": in((*session).store),
 		"SEARCH": numbered((*session).search), "UID SEARCH": in((*session).search),
+		"SORT": numbered((*session).sort), "UID SORT": in((*session).sort),
+		"THREAD": numbered((*session).thread), "UID THREAD": in((*session).thread),
 		"XCOPYTO": in((*session).copyAcross), "UID XCOPYTO": in((*session).copyAcross),
 		"XMOVETO": in((*session).copyAcross), "UID XMOVETO": in((*session).copyAcross),
 		"COPY": in((*session).copy), "UID COPY": in((*session).copy), "MOVE": in((*session).copy), "UID MOVE": in((*session).copy),
@@ -283,7 +286,7 @@ func (s *session) unselect() {
 	if err := s.view.Close(); err != nil {
 		s.log.WarnContext(s.ctx, "closing a mailbox", slog.Any("error", err))
 	}
-	s.view, s.name = nil, ""
+	s.view, s.name, s.saved = nil, "", nil
 }
 
 // noArguments checks that a command has none.

@@ -268,6 +268,8 @@ var parsers = map[string]func([]byte) error{
 	"STATUS": func(b []byte) error { _, err := ParseStatus(b); return err },
 	"SELECT": func(b []byte) error { _, err := ParseSelect(b); return err },
 	"SEARCH": func(b []byte) error { _, err := ParseSearch(b); return err },
+	"SORT":   func(b []byte) error { _, err := ParseSort(b); return err },
+	"THREAD": func(b []byte) error { _, err := ParseThread(b); return err },
 	"LIST":   func(b []byte) error { _, err := ParseList("LIST", b); return err },
 	"LSUB":   func(b []byte) error { _, err := ParseList("LSUB", b); return err },
 	"ACROSS": func(b []byte) error { _, err := ParseCopyAcross(b); return err },
@@ -349,7 +351,7 @@ func FuzzParsers(f *testing.F) {
 		"1:*,4 (UID BODY.PEEK[1.HEADER.FIELDS (a {1}\r\nb)]<1.2>)", `1 +FLAGS.SILENT (\Seen)`, "1 INBOX", `INBOX (\Seen) " 1-Feb-2026 10:00:00 +0100"`,
 		"INBOX (MESSAGES)", "x (QRESYNC (1 2))", `RETURN (ALL) CHARSET UTF-8 OR NOT SEEN (FROM "a" SINCE 1-Feb-2026) HEADER x {1+}` + "\r\ny",
 		`(SUBSCRIBED) "" (a % "*") RETURN (STATUS (SIZE))`, "$", "", "(((((", `"`, "{5}\r\n", "1 (PREVIEW (LAZY) MODSEQ) (CHANGEDSINCE 5)", `MODSEQ "/flags/\\draft" all 5`,
-		"(DEPTH 1) INBOX (/private/comment {1}\r\nx)", "abcdef 1000 1:3 INBOX",
+		"(DEPTH 1) INBOX (/private/comment {1}\r\nx)", "abcdef 1000 1:3 INBOX", "RETURN (MIN) (REVERSE DATE SUBJECT) UTF-8 ALL", "REFERENCES US-ASCII YOUNGER 5",
 	} {
 		f.Add([]byte(s))
 	}

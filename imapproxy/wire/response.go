@@ -349,7 +349,11 @@ func AppendNumbers(list []uint32, line []byte) []uint32 {
 func FormatNumbers(list []uint32) string {
 	list = slices.Clone(list)
 	slices.Sort(list)
-	list = slices.Compact(list)
+	return FormatOrdered(slices.Compact(list))
+}
+
+// FormatOrdered writes numbers as a sequence set in the order they have, joining those that follow one another by one.
+func FormatOrdered(list []uint32) string {
 	var b []byte
 	for i := 0; i < len(list); {
 		j := i

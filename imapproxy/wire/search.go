@@ -40,8 +40,8 @@ const (
 	SearchLarger  // more octets than Number
 	SearchSmaller // fewer
 	SearchModSeq  // modification sequence at least Number (RFC 7162)
-	SearchOlder   // internal date more than Number seconds ago (RFC 5032)
-	SearchYounger // … at most
+	SearchOlder   // internal date Number seconds ago or more (RFC 5032)
+	SearchYounger // … or less
 )
 
 // SearchKey is one test, or several.
@@ -76,19 +76,29 @@ func ParseSearch(args []byte) (s Search, err error) {
 		if err := p.SP(); err != nil {
 			return s, err
 		}
-		charset, err := p.AString()
-		if err != nil {
+		if err := p.charset(&s); err != nil {
 			return s, err
 		}
-		if err := p.SP(); err != nil {
-			return s, err
-		}
-		s.Charset = strings.ToUpper(charset)
 	}
+	return s, p.program(&s)
+}
+
+// charset reads the charset that the keys are in, and the space behind it.
+func (p *searchParser) charset(s *Search) error {
+	charset, err := p.AString()
+	if err != nil {
+		return err
+	}
+	s.Charset = strings.ToUpper(charset)
+	return p.SP()
+}
+
+// program reads the keys to the end.
+func (p *searchParser) program(s *Search) error {
 	for {
 		key, err := p.key()
 		if err != nil {
-			return s, err
+			return err
 		}
 		s.Key.Keys = append(s.Key.Keys, key)
 		if !p.Take(' ') {
@@ -96,13 +106,13 @@ func ParseSearch(args []byte) (s Search, err error) {
 		}
 	}
 	if err := p.End(); err != nil {
-		return s, err
+		return err
 	}
 	switch s.Charset {
 	case "", "US-ASCII", "ASCII", "UTF-8", "UTF8":
-		return s, nil
+		return nil
 	}
-	return s, ErrCharset
+	return ErrCharset
 }
 
 type searchParser struct {
@@ -219,6 +229,9 @@ func (p *searchParser) key() (SearchKey, error) {
 	}
 	if op, ok := numberKeys[word]; ok {
 		n, err := p.Number64()
+		if err == nil && n == 0 && (op == SearchOlder || op == SearchYounger) {
+			err = syntax("An interval is a second at least") // RFC 5032, 4: nz-number
+		}
 		return SearchKey{Op: op, Number: n}, err
 	}
 	return p.otherKey(word)

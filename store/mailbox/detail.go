@@ -19,6 +19,7 @@ type Detail struct {
 	Body          []byte
 	BodyStructure []byte
 	Header        []byte // the header block with its empty line; nil when it was too long to keep: Section says where it is
+	References    []byte // the end of the field References; nil when the message arrived before that was kept
 
 	parts []byte
 }
@@ -80,9 +81,9 @@ func DropDetail(tx store.Writer, id body.ID) error {
 
 func encodeStructure(res *structure.Result) []byte {
 	parts := structure.AppendParts(nil, res.Parts)
-	b := make([]byte, 0, len(res.Envelope)+len(res.Body)+len(res.BodyStructure)+len(parts)+24)
-	b = append(b, rowVersion)
-	for _, text := range [][]byte{res.Envelope, res.Body, res.BodyStructure, parts} {
+	b := make([]byte, 0, len(res.Envelope)+len(res.Body)+len(res.BodyStructure)+len(parts)+len(res.References)+32)
+	b = append(b, structureVersion)
+	for _, text := range [][]byte{res.Envelope, res.Body, res.BodyStructure, parts, res.References} {
 		b = binary.AppendUvarint(b, uint64(len(text)))
 		b = append(b, text...)
 	}
@@ -90,8 +91,11 @@ func encodeStructure(res *structure.Result) []byte {
 }
 
 func (d *Detail) decode(b []byte) error {
-	dec := newDecoder(b)
+	dec, version := newDecoderOf(b, structureVersion)
 	d.Envelope, d.Body, d.BodyStructure, d.parts = dec.bytes(), dec.bytes(), dec.bytes(), dec.bytes()
+	if version > rowVersion {
+		d.References = dec.bytes()
+	}
 	return dec.end("message structure")
 }
 

@@ -71,8 +71,12 @@ func lastUint32(key []byte) uint32 {
 	return binary.BigEndian.Uint32(key[len(key)-4:])
 }
 
-// rowVersion leads every row, so that a later form is told from this one.
-const rowVersion = 1
+// rowVersion leads every row, so that a later form is told from this one. Rows that have had another form since have a number of their
+// own; what was written before is read for ever.
+const (
+	rowVersion       = 1
+	structureVersion = 2 // with References
+)
 
 var errRow = errors.New("stored row is damaged")
 
@@ -229,6 +233,14 @@ func newDecoder(b []byte) decoder {
 		return decoder{bad: true}
 	}
 	return decoder{b: b[1:]}
+}
+
+// newDecoderOf is newDecoder for a row of any version up to the latest.
+func newDecoderOf(b []byte, latest byte) (d decoder, version byte) {
+	if len(b) == 0 || b[0] < rowVersion || b[0] > latest {
+		return decoder{bad: true}, 0
+	}
+	return decoder{b: b[1:]}, b[0]
 }
 
 func (d *decoder) fail() { d.bad, d.b = true, nil }

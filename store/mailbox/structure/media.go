@@ -18,6 +18,7 @@ const (
 var wantedFields = map[string]fieldKind{
 	"date": ofMessage, "subject": ofMessage, "from": ofMessage, "sender": ofMessage, "reply-to": ofMessage,
 	"to": ofMessageList, "cc": ofMessageList, "bcc": ofMessageList, "in-reply-to": ofMessage, "message-id": ofMessage,
+	"references":   ofMessage, // ENVELOPE does not tell it; THREAD needs it
 	"content-type": ofPart, "content-transfer-encoding": ofPart, "content-id": ofPart, "content-description": ofPart,
 	"content-disposition": ofPart, "content-language": ofPart, "content-location": ofPart, "content-md5": ofPart,
 }

@@ -328,11 +328,13 @@ func (p *Parser) Finish() Result {
 	for _, n := range slices.Backward(p.stack) {
 		n.finish(p.off, p.newlines)
 	}
+	references := p.top.fields["references"]
 	return Result{
 		Envelope:      p.top.appendEnvelope(nil),
 		Body:          p.top.appendBody(nil, false),
 		BodyStructure: p.top.appendBody(nil, true),
 		Header:        p.header,
+		References:    []byte(references[max(0, len(references)-maxReferences):]),
 		Parts:         p.top.appendParts(nil, 0),
 		Size:          p.off,
 	}

@@ -30,6 +30,9 @@ const (
 	maxBoundary = 255
 )
 
+// maxReferences is how many octets of References are kept: the messages of some hundred that came before.
+const maxReferences = 8 << 10
+
 func (l Limits) withDefaults() Limits {
 	set := func(p *int, def int) {
 		if *p <= 0 {
@@ -51,6 +54,7 @@ type Result struct {
 	Body          []byte // … of BODY
 	BodyStructure []byte // … of BODYSTRUCTURE
 	Header        []byte // the header block with the empty line that ends it; nil when it is longer than the limit
+	References    []byte // the value of the field References, of which the last octets when it is long
 	Parts         []Part // in order of the message, the message itself first
 	Size          int64  // octets of the message
 }
