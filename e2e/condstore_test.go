@@ -36,7 +36,7 @@ func TestMixedCondStore(t *testing.T) {
 		c.append(folder, "", message("one", "one", 100))
 		c.append(folder, "", message("two", "two", 100))
 	}
-	if got := c.ok("CAPABILITY").String(); !strings.Contains(got, " CONDSTORE ") || strings.Contains(got, "QRESYNC") {
+	if got := c.ok("CAPABILITY").String(); !strings.Contains(got, " CONDSTORE QRESYNC ") {
 		t.Errorf("what both have: %s", got)
 	}
 	for _, first := range []string{"SELECT %s (CONDSTORE)", "STATUS %s (HIGHESTMODSEQ)"} {
@@ -59,6 +59,35 @@ func TestMixedCondStore(t *testing.T) {
 	}
 	for _, folder := range []string{embedded, foreign} {
 		conflict(t, c, login(t, d, claire), folder)
+	}
+	resyncs(t, login(t, d, claire), login(t, d, claire), []string{embedded, foreign})
+}
+
+// resyncs has one session learn by UID what another expunges, at once and after it was away.
+func resyncs(t *testing.T, one, two *client, folders []string) {
+	t.Helper()
+	if got := one.ok("ENABLE QRESYNC").untagged; len(got) != 1 || got[0] != "* ENABLED QRESYNC" {
+		t.Errorf("ENABLE: %q", got)
+	}
+	for _, folder := range folders {
+		one.ok("SELECT %s", folder)
+		opened := one.ok("SELECT %s", folder).String()
+		known := regexp.MustCompile(`(?s)\[UIDVALIDITY (\d+)\].*\[HIGHESTMODSEQ (\d+)\]`).FindStringSubmatch(opened)
+		if known == nil || !strings.HasPrefix(opened, "* OK [CLOSED] ") {
+			t.Fatalf("%s: %s", folder, opened)
+		}
+		two.ok("SELECT %s", folder)
+		two.ok(`UID STORE 1 +FLAGS.SILENT (\Deleted)`)
+		two.ok("UID EXPUNGE 1")
+		if got := one.ok("NOOP").String(); !strings.Contains(got, "* VANISHED 1\n") || strings.Contains(got, "EXPUNGE") {
+			t.Errorf("%s: NOOP: %s", folder, got)
+		}
+		one.ok("UNSELECT")
+		two.ok(`UID STORE 2 +FLAGS.SILENT ($Revu)`)
+		got := one.ok("SELECT %s (QRESYNC (%s %s))", folder, known[1], known[2]).String()
+		if !strings.Contains(got, "* VANISHED (EARLIER) 1\n") || !strings.Contains(got, "* 1 FETCH (UID 2 ") || !strings.Contains(got, "$Revu") {
+			t.Errorf("%s: what has changed: %s", folder, got)
+		}
 	}
 }
 

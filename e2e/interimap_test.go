@@ -44,10 +44,15 @@ type interimap struct {
 // near is the mailbox that sophie's is kept the same as; it is no account of the gateway's.
 const near = "miroir"
 
-func startInterimap(t *testing.T) (*daemon, *interimap) {
+// startInterimap has sophie's mailbox in a Dovecot or, with embedded, in the gateway's own mail store.
+func startInterimap(t *testing.T, embedded bool) (*daemon, *interimap) {
 	t.Helper()
 	o := startDovecot(t, dovecotNamespace, map[string]string{address(near): "near-password"})
-	d := withStores(t, map[string]string{sophie: "dovecot"}, func(d *daemon) string {
+	where := map[string]string{sophie: "dovecot"}
+	if embedded {
+		where = nil
+	}
+	d := withStores(t, where, func(d *daemon) string {
 		return o.mailstore("dovecot", d.withCredentials("authzid"))
 	})
 	dir := t.TempDir()
@@ -113,7 +118,26 @@ func (i *interimap) markers() []string {
 
 // TestInterimap: a client that lives by QRESYNC keeps a mailbox behind the gateway and one without it the same, both ways.
 func TestInterimap(t *testing.T) {
-	_, i := startInterimap(t)
+	_, i := startInterimap(t, false)
+	syncBothWays(t, i)
+}
+
+// TestInterimapEmbedded is TestInterimap with the mailbox in the gateway's own mail store.
+func TestInterimapEmbedded(t *testing.T) {
+	_, i := startInterimap(t, true)
+	for _, c := range []*client{i.near, i.far} { // both begin with the same folders
+		for _, line := range c.ok(`LIST "" "*"`).untagged {
+			if name := strings.Trim(line[strings.LastIndexByte(line, ' ')+1:], `"`); name != "INBOX" && name != "Sent" {
+				c.ok("DELETE %q", name)
+			}
+		}
+	}
+	i.far.ok("CREATE Sent")
+	syncBothWays(t, i)
+}
+
+func syncBothWays(t *testing.T, i *interimap) {
+	t.Helper()
 	i.near.ok("CREATE Dossiers")
 	i.far.ok("CREATE Dossiers")
 	for n := range 6 {

@@ -44,12 +44,12 @@ func TestEnableCondStore(t *testing.T) {
 	var at enabledAt
 	store.meddle(at.watch)
 	c := f.login(claire)
-	if got := c.ok("CAPABILITY"); !strings.Contains(got[0], " CONDSTORE ") || strings.Contains(got[0], "QRESYNC") {
+	if got := c.ok("CAPABILITY"); !strings.Contains(got[0], " CONDSTORE ") || strings.Contains(got[0], "NOTIFY") {
 		t.Errorf("CAPABILITY: %q", got)
 	}
 	c.ok("STATUS INBOX (MESSAGES)")
 	for range 2 {
-		if got := c.ok("ENABLE x condstore QRESYNC CONDSTORE"); got[0] != "* ENABLED CONDSTORE" || len(got) != 2 {
+		if got := c.ok("ENABLE x condstore NOTIFY CONDSTORE"); got[0] != "* ENABLED CONDSTORE" || len(got) != 2 {
 			t.Errorf("ENABLE: %q", got)
 		}
 	}
@@ -57,7 +57,7 @@ func TestEnableCondStore(t *testing.T) {
 	if got := at.String(); got != claire+" "+urgences {
 		t.Errorf("ENABLE went to %s", got)
 	}
-	if got := c.ok("ENABLE QRESYNC"); got[0] != "* ENABLED" {
+	if got := c.ok("ENABLE NOTIFY"); got[0] != "* ENABLED" {
 		t.Errorf("ENABLE of what is not offered: %q", got)
 	}
 }

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"slices"
 	"strings"
 
 	"balorg/imapproxy/wire"
@@ -61,17 +62,17 @@ func (s *session) identify(cmd *wire.Command) error {
 	return nil
 }
 
-// enable answers ENABLE (RFC 5161); of what is offered only CONDSTORE has to be switched on.
+// enable answers ENABLE (RFC 5161).
 func (s *session) enable(cmd *wire.Command) error {
 	p := wire.NewParser(cmd.Args)
-	enabled := ""
+	var enabled []string
 	for {
 		word, err := p.Word()
 		if err != nil {
 			return err
 		}
-		if word == "CONDSTORE" {
-			enabled = " CONDSTORE"
+		if (word == "CONDSTORE" || word == "QRESYNC") && !slices.Contains(enabled, word) {
+			enabled = append(enabled, word)
 		}
 		if !p.Take(' ') {
 			break
@@ -80,9 +81,12 @@ func (s *session) enable(cmd *wire.Command) error {
 	if err := p.End(); err != nil {
 		return err
 	}
-	s.printf("* ENABLED%s\r\n", enabled)
-	if enabled != "" {
+	s.printf("* %s\r\n", strings.Join(append([]string{"ENABLED"}, enabled...), " "))
+	if len(enabled) > 0 {
 		s.useCondStore()
+	}
+	if slices.Contains(enabled, "QRESYNC") {
+		s.useQResync()
 	}
 	return nil
 }

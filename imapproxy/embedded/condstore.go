@@ -15,7 +15,7 @@ func (s *session) useCondStore() {
 	}
 	s.condStore = true
 	if s.view != nil {
-		s.printf("* OK [HIGHESTMODSEQ %d] Highest\r\n", s.view.ModSeq())
+		s.tellHighest()
 	}
 }
 

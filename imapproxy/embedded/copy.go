@@ -58,6 +58,7 @@ func (s *session) copyTo(cmd *wire.Command, c wire.Copy, dst *mailbox.Account, m
 	}
 	// RFC 6851, 4.3: before the EXPUNGE responses. What was moved before an error is told, too.
 	if move && code != "" {
+		s.removed = true
 		s.printf("* OK [%s] Moved\r\n", code)
 		code = ""
 	}

@@ -34,14 +34,19 @@ func newServer(tb testing.TB) *embedded.Server {
 // newServerTaking is newServer with another limit of one message.
 func newServerTaking(tb testing.TB, maxMessage int64) *embedded.Server {
 	tb.Helper()
+	return newServerWith(tb, mailbox.Options{MaxMessage: maxMessage})
+}
+
+// newServerWith is newServer with options of the mail store; its clock stands still.
+func newServerWith(tb testing.TB, opt mailbox.Options) *embedded.Server {
+	tb.Helper()
 	st := storetest.New(tb)
 	bodies, err := body.New(st, tb.TempDir(), body.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	boxes := mailbox.New(st, bodies, mailbox.Options{
-		Names: mailbox.FrenchNames, MaxMessage: maxMessage, Now: func() time.Time { return time.Unix(1_800_000_000, 0) },
-	})
+	opt.Now = func() time.Time { return time.Unix(1_800_000_000, 0) }
+	boxes := mailbox.New(st, bodies, opt)
 	storetest.CheckAtEnd(tb, st, boxes, body.Checker{Bodies: bodies, Referrers: []body.Referrer{boxes}})
 	return embedded.New(boxes, embedded.Options{Subscriptions: subscription.New(st)})
 }
@@ -281,12 +286,12 @@ func TestSelectAndFetch(t *testing.T) {
 		step{"UID FETCH 3:9 FLAGS", []string{"OK UID FETCH completed"}},
 		step{"UID FETCH 99:* FLAGS", []string{`* 2 FETCH (UID 2 FLAGS (\Seen \Flagged work \Recent))`, "OK …"}},
 		step{"EXAMINE INBOX", []string{
-			"* FLAGS …", "* OK [PERMANENTFLAGS ()] …", "* 2 EXISTS", "* 0 RECENT", "* OK [UIDVALIDITY 1800000000] …", "* OK [UIDNEXT 3] …", "* OK [HIGHESTMODSEQ 5] …", "OK [READ-ONLY] …",
+			"* OK [CLOSED] …", "* FLAGS …", "* OK [PERMANENTFLAGS ()] …", "* 2 EXISTS", "* 0 RECENT", "* OK [UIDVALIDITY 1800000000] …", "* OK [UIDNEXT 3] …", "* OK [HIGHESTMODSEQ 5] …", "OK [READ-ONLY] …",
 		}},
 		step{`STORE 1 +FLAGS (\Deleted)`, []string{"NO [READ-ONLY] …"}},
 		step{"EXPUNGE", []string{"NO [READ-ONLY] …"}},
 		step{"MOVE 1 Corbeille", []string{"NO [READ-ONLY] …"}},
-		step{"SELECT nowhere", []string{"NO [NONEXISTENT] …"}},
+		step{"SELECT nowhere", []string{"* OK [CLOSED] …", "NO [NONEXISTENT] …"}},
 		step{"FETCH 1 FLAGS", []string{"BAD No mailbox is selected"}},
 		step{"LOGOUT", []string{"* BYE Logging out", "OK LOGOUT completed"}},
 	)

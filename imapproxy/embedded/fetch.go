@@ -37,8 +37,8 @@ func (s *session) fetch(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
-	if f.Vanished {
-		return bad("Unknown FETCH modifier")
+	if f.Vanished && (!s.qresync || !isUID(cmd) || f.ChangedSince == 0) { // RFC 7162, 3.2.6
+		return bad("VANISHED is for UID FETCH with CHANGEDSINCE, once QRESYNC is enabled")
 	}
 	if f.UsesCondStore() {
 		s.useCondStore()
@@ -46,6 +46,12 @@ func (s *session) fetch(cmd *wire.Command) error {
 	seqs, err := s.resolve(f.Set, isUID(cmd))
 	if err != nil {
 		return err
+	}
+	if f.Vanished {
+		highest := s.view.Folder().UIDNext - 1
+		if err := s.tellEarlier(f.Set.Resolve(highest), f.ChangedSince, 0); err != nil {
+			return err
+		}
 	}
 	if f.ChangedSince > 0 {
 		seqs = s.changedSince(seqs, f.ChangedSince)

@@ -14,14 +14,23 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
+	var q wire.QResync
 	if sel.QResync != nil {
-		return bad("Unknown SELECT parameter")
+		if !s.qresync { // RFC 7162, 3.2.5
+			return bad("QRESYNC is not enabled")
+		}
+		if q, err = wire.ParseQResync(sel.QResync); err != nil {
+			return err
+		}
 	}
 	name, err := wire.DecodeMailbox(sel.Mailbox)
 	if err != nil {
 		return err
 	}
 	// RFC 3501, 6.3.1: what was selected is not any more, even when this fails.
+	if s.view != nil {
+		s.printf("* OK [CLOSED] Previous mailbox is closed\r\n") // RFC 7162, 3.2.11
+	}
 	s.unselect()
 	if sel.CondStore {
 		s.useCondStore()
@@ -40,6 +49,12 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 	}
 	s.printf("* OK [UIDVALIDITY %d] UIDs are valid\r\n* OK [UIDNEXT %d] Next UID\r\n", f.UIDValidity, f.UIDNext)
 	s.printf("* OK [HIGHESTMODSEQ %d] Highest\r\n", f.HighestModSeq)
+	if sel.QResync != nil {
+		if err := s.resync(&q); err != nil {
+			s.unselect()
+			return err
+		}
+	}
 	if view.ReadOnly() {
 		return ok("READ-ONLY", "EXAMINE completed")
 	}
@@ -71,11 +86,15 @@ func (s *session) closeFolder(cmd *wire.Command) error {
 	if cmd.Name == "UNSELECT" || s.view.ReadOnly() {
 		return nil
 	}
-	_, err := s.view.Expunge(s.ctx, nil)
+	told := s.view.Told()
+	gone, err := s.view.Expunge(s.ctx, nil)
 	if errors.Is(err, mailbox.ErrNoFolder) {
 		return nil // deleted by another session: there is nothing left to remove
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.closed(told, gone)
 }
 
 // expunge answers EXPUNGE and UID EXPUNGE; what is gone is told as any change is.
@@ -84,8 +103,7 @@ func (s *session) expunge(cmd *wire.Command) error {
 		if err := noArguments(cmd); err != nil {
 			return err
 		}
-		_, err := s.view.Expunge(s.ctx, nil)
-		return err
+		return s.expungeOf(nil)
 	}
 	p := wire.NewParser(cmd.Args)
 	set, err := p.NumSet()
@@ -105,7 +123,12 @@ func (s *session) expunge(cmd *wire.Command) error {
 	if len(seqs) == 0 {
 		return nil
 	}
-	_, err = s.view.Expunge(s.ctx, s.uids(seqs))
+	return s.expungeOf(s.uids(seqs))
+}
+
+func (s *session) expungeOf(uids []uint32) error {
+	gone, err := s.view.Expunge(s.ctx, uids)
+	s.removed = len(gone) > 0
 	return err
 }
 

@@ -41,6 +41,8 @@ type session struct {
 	name      string        // its name, UTF-8
 	saved     []uint32      // UIDs of the search result that "$" stands for (RFC 5182), ascending
 	condStore bool          // the client is told modification sequences
+	qresync   bool          // it is told of expunged messages by UID, and of where it stands
+	removed   bool          // the command has expunged something
 	done      bool
 }
 
@@ -195,9 +197,24 @@ func (s *session) dispatch(cmd *wire.Command) {
 		s.tell(!c.keepsNumbers)
 	}
 	if !s.done || name == "LOGOUT" {
-		s.finish(tag, name, err)
+		s.finish(tag, name, s.withHighest(err))
 	}
 }
+
+// withHighest adds where a client of QRESYNC stands to the answer of a command that has expunged something (RFC 7162, 3.2.7).
+func (s *session) withHighest(err error) error {
+	if s.removed = s.removed && s.qresync && s.view != nil; !s.removed {
+		return err
+	}
+	s.removed = false
+	a, _ := answerTo(err)
+	if a.status != "OK" || a.code != "" {
+		return err
+	}
+	return ok(highestCode(s.view.Told()), a.text)
+}
+
+func highestCode(modseq uint64) string { return "HIGHESTMODSEQ " + strconv.FormatUint(modseq, 10) }
 
 // finish sends the tagged answer that err stands for.
 func (s *session) finish(tag, name string, err error) {
@@ -230,11 +247,14 @@ func (s *session) tell(allowExpunge bool) {
 		}
 		return // the next command tries again
 	}
+	behind := s.qresync && s.tellGone(events)
 	b := s.line[:0]
 	for _, e := range events {
 		switch e.Kind {
 		case mailbox.EventExpunge:
-			b = appendCount(b, e.Seq, " EXPUNGE\r\n")
+			if !s.qresync {
+				b = appendCount(b, e.Seq, " EXPUNGE\r\n")
+			}
 		case mailbox.EventExists:
 			b = appendCount(b, e.Seq, " EXISTS\r\n")
 		case mailbox.EventRecent:
@@ -252,6 +272,23 @@ func (s *session) tell(allowExpunge bool) {
 		}
 	}
 	s.send(b)
+	// What a FETCH has told may be of later than an expunge that cannot be told now.
+	if behind || s.qresync && !allowExpunge && s.view.Told() < s.view.ModSeq() {
+		s.tellHighest()
+	}
+}
+
+// tellGone tells a client of QRESYNC of expunged messages, and whether it has to be told where it stands behind all other news: the answer of
+// a command that expunged says it by itself.
+func (s *session) tellGone(events []mailbox.Event) bool {
+	var gone []uint32
+	for _, e := range events {
+		if e.Kind == mailbox.EventExpunge {
+			gone = append(gone, e.UID)
+		}
+	}
+	s.tellVanished("", runsOf(gone))
+	return len(gone) > 0 && !s.removed
 }
 
 func appendCount(b []byte, n uint32, what string) []byte {

@@ -273,6 +273,7 @@ var parsers = map[string]func([]byte) error{
 	"LIST":   func(b []byte) error { _, err := ParseList("LIST", b); return err },
 	"LSUB":   func(b []byte) error { _, err := ParseList("LSUB", b); return err },
 	"ACROSS": func(b []byte) error { _, err := ParseCopyAcross(b); return err },
+	"RESYNC": func(b []byte) error { _, err := ParseQResync(b); return err },
 	"META":   func(b []byte) error { _, err := ParseMetadata(b); return err },
 }
 

@@ -183,7 +183,7 @@ func (f *folderEdit) keywords(names []string, grow bool) (uint64, error) {
 	return bits, nil
 }
 
-// What is expunged is on record for the last keptChanges modification sequences of a folder, and up to forgetEvery more: to a client
+// What is expunged is on record for the last keptChanges (or Options.KeptChanges) modification sequences of a folder, and up to forgetEvery more: to a client
 // that was away for longer, all UIDs that are not there have to be told as gone (RFC 7162, 3.2.5). Without a bound the record
 // would outgrow the folder.
 const (
@@ -191,12 +191,13 @@ const (
 	forgetEvery = 1_000
 )
 
-// forgetExpunged removes from the record what is older than keptChanges, every now and then.
+// forgetExpunged removes from the record what is older than that, every now and then.
 func (f *folderEdit) forgetExpunged() error {
-	if f.change.modseq <= keptChanges || f.change.modseq%forgetEvery != 0 {
+	kept := f.s.opt.KeptChanges
+	if f.change.modseq <= kept || f.change.modseq%forgetEvery != 0 {
 		return nil
 	}
-	for k := range f.tx.Scan(f.key.in(tableExpunged), f.key.expunged(f.change.modseq-keptChanges)) {
+	for k := range f.tx.Scan(f.key.in(tableExpunged), f.key.expunged(f.change.modseq-kept)) {
 		if err := f.tx.Delete(append([]byte(nil), k...)); err != nil {
 			return err
 		}

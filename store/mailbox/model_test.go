@@ -27,6 +27,7 @@ type (
 		uidNext  uint32
 		modseq   uint64
 		used     map[uint32]bool
+		gone     map[uint32]uint64 // when each expunged message went
 	}
 	// modelView is what a client believes: it applies what Sync tells it and nothing else.
 	modelView struct {
@@ -229,12 +230,13 @@ func (m *model) expunge(*rapid.T) {
 	}
 	gone, err := v.Expunge(m.f.t.Context(), uids)
 	m.check(err)
-	f := m.folders[v.folder]
+	f, modseq := m.folders[v.folder], m.highest(v.folder)
 	var want []uint32
 	for _, uid := range slices.Sorted(maps.Keys(f.messages)) {
 		if strings.Contains(f.messages[uid].flags, `\Deleted`) && (uids == nil || slices.Contains(uids, uid)) {
 			want = append(want, uid)
 			delete(f.messages, uid)
+			f.gone[uid] = modseq
 		}
 	}
 	if !slices.Equal(want, gone) {
@@ -268,7 +270,25 @@ func (m *model) transfer(move bool) {
 		m.put(to, c.Target[i], msg)
 		if move {
 			delete(from.messages, uid)
+			from.gone[uid] = m.highest(v.folder)
 		}
+	}
+}
+
+// vanished asks what has gone since some time that a client knew of.
+func (m *model) vanished(*rapid.T) {
+	v := m.view()
+	since := rapid.Uint64Range(0, m.highest(v.folder)+1).Draw(m.t, "since")
+	uids, complete, err := v.Vanished(m.f.t.Context(), since)
+	m.check(err)
+	var want []uint32
+	for _, uid := range slices.Sorted(maps.Keys(m.folders[v.folder].gone)) {
+		if m.folders[v.folder].gone[uid] > since && !slices.Contains(v.uids, uid) {
+			want = append(want, uid)
+		}
+	}
+	if !complete || !slices.Equal(want, uids) {
+		m.t.Fatalf("gone since %d are %v (all: %v), want %v", since, uids, complete, want)
 	}
 }
 
@@ -382,11 +402,11 @@ func TestModel(t *testing.T) {
 		id := mail.AccountID(fmt.Sprintf("round%d", round))
 		m := &model{t: rt, f: f, id: id, a: f.account(id, 0), folders: map[string]*modelFolder{}}
 		for _, name := range modelFolders {
-			m.folders[name] = &modelFolder{messages: map[uint32]modelMessage{}, used: map[uint32]bool{}, uidNext: 1}
+			m.folders[name] = &modelFolder{messages: map[uint32]modelMessage{}, used: map[uint32]bool{}, gone: map[uint32]uint64{}, uidNext: 1}
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"append": m.append, "append again": m.append, "open": m.open, "close": m.close, "store": m.store, "store unchanged": m.storeUnchanged, "expunge": m.expunge,
-			"copy": m.copy, "move": m.move, "sync": m.sync, "reopen": m.reopen, "": m.compare,
+			"copy": m.copy, "move": m.move, "sync": m.sync, "reopen": m.reopen, "vanished": m.vanished, "": m.compare,
 		})
 		for _, v := range m.views {
 			m.syncView(v, true)

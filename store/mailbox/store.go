@@ -40,6 +40,8 @@ type Options struct {
 	Names      Names
 	MaxMessage int64            // octets of one message; 0: no limit
 	Now        func() time.Time // nil: time.Now
+	// KeptChanges is for how many changes of a folder what they expunged stays on record. 0: 100 000.
+	KeptChanges uint64
 }
 
 // Store is the mail store. It is safe for concurrent use and shared by all sessions; there must be one only on a state,
@@ -56,6 +58,9 @@ type Store struct {
 func New(st store.Store, bodies *body.Bodies, opt Options) *Store {
 	if opt.Now == nil {
 		opt.Now = time.Now
+	}
+	if opt.KeptChanges == 0 {
+		opt.KeptChanges = keptChanges
 	}
 	s := &Store{st: st, bodies: bodies, opt: opt}
 	s.open.init(st)
