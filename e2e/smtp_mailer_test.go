@@ -255,6 +255,7 @@ func (d *daemon) sunk(text string) left {
 
 // record is what tests look at of a record of the trace.
 type record struct {
+	Means   string `json:"means"`
 	Action  string
 	Person  struct{ Address string }
 	Mailbox struct{ Address string }

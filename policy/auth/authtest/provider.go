@@ -323,3 +323,6 @@ func (c client) RestrictAdditionalAccessTokenScopes() func([]string) []string {
 }
 
 func allScopes(scopes []string) []string { return scopes }
+
+// ClientID is as whom a program asks the token endpoint, with the secret s3cret, for tokens that say this.
+func (p *Provider) ClientID(c Claims) string { return p.storage.ticket(c) }
