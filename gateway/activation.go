@@ -132,6 +132,14 @@ func (i inviter) invite(ctx context.Context, args InviteArgs) (Invited, error) {
 	return answer, i.st.administered(ctx, person, "account invite")
 }
 
+// letterAfter is what somebody is written who had a link at a time, or none.
+func letterAfter(last time.Time) notice.Letter {
+	if last.IsZero() {
+		return notice.Invitation
+	}
+	return notice.Reminder
+}
+
 // unreachable says why a person cannot be written to; empty when they can.
 func (i inviter) unreachable(person *policy.Account) string {
 	switch {
@@ -172,7 +180,7 @@ func (i inviter) remind(ctx context.Context, look bool, emit func(any) error) er
 			if err != nil {
 				return err
 			}
-			if err := i.write(ctx, notice.Invitation, person, link); err != nil {
+			if err := i.write(ctx, letterAfter(answer.Last), person, link); err != nil {
 				return err
 			}
 			answer.SentTo = person.Notify

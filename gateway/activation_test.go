@@ -5,6 +5,8 @@ import (
 	"io"
 	"mime/quotedprintable"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -156,5 +158,35 @@ func TestRemind(t *testing.T) {
 	}
 	if n := len(b.all()); n != 1 {
 		t.Errorf("%d letters", n)
+	}
+}
+
+// TestOwnLetters: an administrator's texts invite and remind; a reminder is sent to who was invited before.
+func TestOwnLetters(t *testing.T) {
+	b := newMailbag(t)
+	dir := gatewaytest.Folder(t, map[string]string{"balorg.yaml": b.notifying(", templates: texts")})
+	if err := os.Mkdir(filepath.Join(dir, "texts"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"invitation.fr.txt": "Subject: Bienvenue {{.Name}}\n\n{{.Link}}\n", "reminder.fr.txt": "Subject: Encore vous, {{.Name}}\n\n{{.Link}}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "texts", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := gatewaytest.Run(t, dir)
+	g.Edit("accounts.yaml", marcs, notified)
+	if err := g.Call(gateway.OpReload, gateway.ReloadArgs{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"Subject: Bienvenue Marc Roux", "Subject: Encore vous, Marc Roux"} {
+		if err := g.Call(gateway.OpRemind, gateway.RemindArgs{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		mailedLink(t, g, b, i+1)
+		if letter := b.all()[i]; !strings.Contains(letter, "\r\n"+want+"\r\n") {
+			t.Errorf("letter %d: %s", i, letter)
+		}
 	}
 }

@@ -211,7 +211,7 @@ func TestTemplatesReload(t *testing.T) {
 	g := gatewaytest.Run(t, dir)
 	g.Write("texts/fr.txt", "Subject: {{.Count}} pour {{.Nobody}}\n\nRien\n")
 	g.Eventually("the refusal", func() bool { return g.Metrics()["balorg_gateway_reload_failed_bool"] == 1 })
-	if _, err := g.Reload(t.Context(), false); err == nil || !strings.Contains(err.Error(), "texts/fr.txt: ") {
+	if _, err := g.Reload(t.Context(), false); err == nil || !strings.Contains(err.Error(), "texts/fr.txt:1:28: ") {
 		t.Errorf("the refusal says %v", err)
 	}
 	g.Write("texts/fr.txt", "Subject: {{.Count}} pour vous\n\nRien\n")

@@ -14,7 +14,6 @@ import (
 	"balorg/imapproxy"
 	"balorg/mail"
 	"balorg/policy"
-	"balorg/smtp/notice"
 	"balorg/smtp/queue"
 	"balorg/store/mailbox"
 )
@@ -145,9 +144,13 @@ func (a administration) Invite(ctx context.Context, person *policy.Account) (mai
 	if i.unreachable(person) != "" {
 		return "", nil
 	}
+	made, err := a.Invited(ctx)
+	if err != nil {
+		return "", err
+	}
 	link, err := i.link(ctx, person)
 	if err != nil {
 		return "", err
 	}
-	return person.Notify, i.write(ctx, notice.Invitation, person, link)
+	return person.Notify, i.write(ctx, letterAfter(made[person.ID]), person, link)
 }

@@ -59,7 +59,7 @@ func (s *Service) content(ctx context.Context, octets []byte) (*mailbox.Message,
 
 // write answers the octets of a notice. All of what comes from elsewhere is the mailbox's label and address of its reader.
 func (s *Service) write(l letter) ([]byte, error) {
-	subject, body, err := render(s.templates.Load().of(l.language, s.opt.Language), Facts{Label: l.box.Label, Count: l.count, Link: s.opt.Link})
+	subject, body, err := render(s.templates.Load().of(notices, l.language, s.opt.Language), Facts{Label: l.box.Label, Count: l.count, Link: s.opt.Link})
 	if err != nil {
 		return nil, err
 	}

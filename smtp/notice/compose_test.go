@@ -116,20 +116,28 @@ func TestOwnTemplates(t *testing.T) {
 		t.Errorf("ours: %q", got)
 	}
 	for _, tt := range []struct{ name, file, text, want string }{
-		{"not a template", "fr.txt", "Subject: {{if}}\n\nx\n", "template: notice:1: missing value for if"},
-		{"field of no notice", "fr.txt", "Subject: x\n\n{{.From}}\n", "can't evaluate field From"},
-		{"no subject", "fr.txt", "Bonjour\n", "does not begin with a line Subject"},
-		{"subject that is empty for some", "fr.txt", "Subject: {{if eq .Count 1}}x{{end}}\n\nx\n", "does not begin with a line Subject"},
-		{"no body", "fr.txt", "Subject: x\n\n\n", "says nothing after them"},
-		{"no empty line", "fr.txt", "Subject: x\nFrom: y\n\nx\n", "and an empty line"},
+		{"not a template", "fr.txt", "Subject: {{if}}\n\nx\n", "1:10: missing value for if"},
+		{"not a template, behind others", "fr.txt", "Subject: x\r\n\r\né {{.Label}} {{nope .Count}} {{.Count}}\r\n", `3:14: function "nope" not defined`},
+		{"an action that does not end", "fr.txt", "Subject: x\n\n{{if .Link}}x\n", "4:1: unexpected EOF"},
+		{"an action that ends nowhere", "fr.txt", "Subject: x\n\n{{.Label}} {{.Count\n", "3:12: unclosed action"},
+		{"field of no notice", "fr.txt", "Subject: x\n\né {{.From}}\n", "3:5: <.From>: can't evaluate field From (hint"},
+		{"no subject", "fr.txt", "Bonjour\n", "1:1: the text does not begin with a line Subject"},
+		{"subject that is empty for some", "fr.txt", "Subject: {{if eq .Count 1}}x{{end}}\n\nx\n", "1:1: the text does not begin with a line Subject"},
+		{"no body", "fr.txt", "Subject: x\n\n\n", "3:1: the text says nothing after its subject"},
+		{"no empty line", "fr.txt", "Subject: x\nFrom: y\n\nx\n", "2:1: the second line is not empty"},
 		{"too long", "fr.txt", "Subject: x\n\n{{printf \"%70000d\" 1}}\n", "longer than 65536 octets"},
-		{"not UTF-8", "fr.txt", "Subject: x\n\n\xe9\n", "not UTF-8"},
-		{"another language", "de.txt", "Subject: x\n\nx\n", "de.txt: no language has a template of this name (hint: fr.txt or en.txt)"},
+		{"not UTF-8", "fr.txt", "Subject: x\n\nx\xe9\n", "3:2: this is not UTF-8"},
+		{"a control character", "fr.txt", "Subject: x\n\nxy\x07\n", "3:3: the control character U+0007"},
+		{"another language", "de.txt", "Subject: x\n\nx\n", ": no text has this name (hint: fr.txt, en.txt, invitation.fr.txt, "},
+		{"another letter", "farewell.fr.txt", "Subject: x\n\nx\n", ": no text has this name"},
+		{"an invitation without its link", "invitation.fr.txt", "Subject: x\n\nBonjour {{.Name}}\n", "3:1: the text does not hold the link"},
+		{"a reminder without its link", "reminder.en.txt", "Subject: x\n\n{{if not .Link}}x{{end}}y\n", "3:1: the text does not hold the link"},
+		{"a field of notices in a letter", "invitation.en.txt", "Subject: x\n\n{{.Link}} {{.Label}}\n", "3:13: <.Label>: can't evaluate field Label (hint: the first line is Subject: …, the second empty; fields are .Name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			write(tt.file, tt.text)
 			_, problems := LoadTemplates(folder)
-			if err := problems.Err(); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), filepath.Join(folder, tt.file)) {
+			if err := problems.Err(); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), filepath.Join(folder, tt.file)+":") {
 				t.Errorf("problems %v", problems)
 			}
 			if err := os.Remove(filepath.Join(folder, tt.file)); err != nil {
@@ -150,7 +158,7 @@ func TestConfig(t *testing.T) {
 		{"{from: a}", `b:1:11: "a" is no address: mail: missing '@' or angle-addr (hint: Messagerie de la clinique <notifications@example.org>)`},
 		{"{from: a@example.org, link: mail.example.org}", `b:1:32: "mail.example.org" is no link (hint: https://mail.example.org/)`},
 		{"{from: a@example.org, every: 0s}", "b:1:33: every is 0; it must be more (hint: leave the key out for the default)"},
-		{"{from: a@example.org, templates: none}", "none: the folder none holds neither fr.txt nor en.txt"},
+		{"{from: a@example.org, templates: none}", "none: the folder none holds none of fr.txt, en.txt, invitation.fr.txt, invitation.en.txt, reminder.fr.txt, reminder.en.txt, inactive.fr.txt, inactive.en.txt"},
 	} {
 		var c struct {
 			N Config `yaml:"n"`

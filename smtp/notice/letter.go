@@ -2,9 +2,7 @@ package notice
 
 import (
 	"context"
-	"embed"
 	"fmt"
-	"text/template"
 	"time"
 
 	"balorg/mail"
@@ -15,15 +13,13 @@ import (
 	"balorg/store/audit"
 )
 
-//go:embed letters/*.txt
-var letters embed.FS
-
 // Letter is what a person is written beside notices, by the same way.
 type Letter string
 
 // The letters.
 const (
 	Invitation Letter = "invitation" // a link by which to choose the first password
+	Reminder   Letter = "reminder"   // another, since nobody used the one before
 	Inactive   Letter = "inactive"   // that the mailbox will be deleted
 )
 
@@ -35,9 +31,9 @@ type letterFacts struct{ Name, Address, Link string }
 
 // Write queues a letter to the ordinary address of a person.
 func (s *Service) Write(ctx context.Context, l Letter, person *policy.Account, link string) error {
-	text, err := letterText(l, person.Language, s.opt.Language)
-	if err != nil {
-		return err
+	text := s.templates.Load().of(l, person.Language, s.opt.Language)
+	if text == nil {
+		return fmt.Errorf("there is no text of a letter %q", l)
 	}
 	subject, body, err := execute(text, letterFacts{oneLine(person.Label), string(person.Address), link})
 	if err != nil {
@@ -74,14 +70,4 @@ const letterArg = "letter/"
 func (s *Service) stillTo(account mail.AccountID, to mail.Address) bool {
 	person, ok := s.opt.Snapshot().ByID(account)
 	return ok && person.Notify == to && person.State != policy.Suspended
-}
-
-func letterText(l Letter, language, otherwise string) (*template.Template, error) {
-	for _, language := range append([]string{language, otherwise}, languages[:]...) {
-		text, err := letters.ReadFile(fmt.Sprintf("letters/%s.%s.txt", l, language))
-		if err == nil {
-			return template.New(string(l)).Parse(string(text))
-		}
-	}
-	return nil, fmt.Errorf("there is no text of a letter %q", l)
 }

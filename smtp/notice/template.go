@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/template"
 	"unicode"
@@ -30,8 +31,24 @@ type Facts struct {
 	Link  string // where people read their mail; may be empty
 }
 
-// Templates are the texts of notices in each language.
-type Templates struct{ byLanguage map[string]*template.Template }
+// Templates are the texts of notices and letters in each language.
+type Templates struct {
+	texts map[Letter]map[string]*template.Template
+}
+
+// notices is the kind of the texts of notices; the others are letters.
+const notices Letter = ""
+
+// kinds are those there are texts of.
+func kinds() []Letter { return []Letter{notices, Invitation, Reminder, Inactive} }
+
+// fileName is where the text of a kind stands in a language.
+func fileName(kind Letter, language string) string {
+	if kind == notices {
+		return language + ".txt"
+	}
+	return string(kind) + "." + language + ".txt"
+}
 
 // maxText bounds a template and what it makes.
 const maxText = 64 << 10
@@ -45,68 +62,185 @@ func DefaultTemplates() *Templates {
 	return t
 }
 
-// LoadTemplates reads fr.txt and en.txt of an administrator's folder; one that is not there is the program's own. An empty folder means
-// none. Every text is tried, so that a mistake in it is told here and not when somebody is to be notified.
+// LoadTemplates reads the texts of an administrator's folder; one that is not there is the program's own. An empty folder means none. Every text
+// is tried, so that a mistake in it is told here and not when somebody is to be written to.
 func LoadTemplates(folder string) (*Templates, configs.Problems) {
-	t := &Templates{make(map[string]*template.Template)}
-	var problems configs.Problems
-	names := FileNames()
-	if folder != "" {
-		own, err := filepath.Glob(filepath.Join(folder, "*.txt"))
-		if err == nil && len(own) == 0 {
-			err = fmt.Errorf("the folder %s holds neither %s", folder, strings.Join(names, " nor "))
-		}
-		if err != nil {
-			problems.Add(configs.Pos{File: folder}, "", "%v", err)
-		}
-		for _, path := range own {
-			if !slices.Contains(names, filepath.Base(path)) {
-				problems.Add(configs.Pos{File: path}, strings.Join(names, " or "), "no language has a template of this name")
+	t := &Templates{make(map[Letter]map[string]*template.Template)}
+	problems := checkFolder(folder)
+	for _, kind := range kinds() {
+		t.texts[kind] = make(map[string]*template.Template)
+		for _, language := range languages {
+			name := fileName(kind, language)
+			path := filepath.Join(folder, name)
+			text, err := os.ReadFile(path)
+			if folder == "" || errors.Is(err, os.ErrNotExist) {
+				path = "templates/" + name
+				text, err = fs.ReadFile(builtIn, path)
 			}
-		}
-	}
-	for i, language := range languages {
-		path := filepath.Join(folder, names[i])
-		text, err := os.ReadFile(path)
-		if folder == "" || errors.Is(err, os.ErrNotExist) {
-			path = "templates/" + names[i]
-			text, err = fs.ReadFile(builtIn, path)
-		}
-		if err != nil {
-			problems.Add(configs.Pos{File: path}, "", "%v", err)
-			continue
-		}
-		if t.byLanguage[language], err = parse(text); err != nil {
-			problems.Add(configs.Pos{File: path}, "the first line is Subject: …, the second empty; fields are .Label, .Count and .Link", "%v", err)
+			if err != nil {
+				problems.Add(configs.Pos{File: path}, "", "%v", err)
+				continue
+			}
+			parsed, fault := parse(kind, string(text))
+			if fault != nil {
+				problems.Add(configs.Pos{File: path, Line: fault.line, Column: fault.column}, kind.hint(), "%v", fault.err)
+				continue
+			}
+			t.texts[kind][language] = parsed
 		}
 	}
 	return t, problems
 }
 
+// checkFolder finds files that nobody reads: a text under a wrong name would be thought to be in use.
+func checkFolder(folder string) (problems configs.Problems) {
+	if folder == "" {
+		return nil
+	}
+	names := FileNames()
+	own, err := filepath.Glob(filepath.Join(folder, "*.txt"))
+	if err == nil && len(own) == 0 {
+		err = fmt.Errorf("the folder %s holds none of %s", folder, strings.Join(names, ", "))
+	}
+	if err != nil {
+		problems.Add(configs.Pos{File: folder}, "", "%v", err)
+	}
+	for _, path := range own {
+		if !slices.Contains(names, filepath.Base(path)) {
+			problems.Add(configs.Pos{File: path}, strings.Join(names, ", "), "no text has this name")
+		}
+	}
+	return problems
+}
+
 // FileNames are the names of the files that an administrator's folder may hold.
 func FileNames() []string {
 	var all []string
-	for _, l := range languages {
-		all = append(all, l+".txt")
+	for _, kind := range kinds() {
+		for _, l := range languages {
+			all = append(all, fileName(kind, l))
+		}
 	}
 	return all
 }
 
+func (l Letter) hint() string {
+	if l == notices {
+		return "the first line is Subject: …, the second empty; fields are .Label, .Count and .Link"
+	}
+	return "the first line is Subject: …, the second empty; fields are .Name, .Address and .Link"
+}
+
+// needsLink tells of letters that are of no use without their link.
+func (l Letter) needsLink() bool { return l == Invitation || l == Reminder }
+
+// trials are what a text of a kind is tried with.
+func (l Letter) trials() []any {
+	if l == notices {
+		return []any{Facts{"Label", 1, ""}, Facts{"Label", 1, trialLink}, Facts{"Label", 2, ""}, Facts{"Label", 2, trialLink}}
+	}
+	all := []any{letterFacts{"Name", "name@example.org", trialLink}}
+	if !l.needsLink() {
+		all = append(all, letterFacts{"Name", "name@example.org", ""})
+	}
+	return all
+}
+
+const trialLink = "https://example.org/activation/XXXXXXXXXXXXXXXXXXXXXXXXXX"
+
+// fault is what is wrong with a text, and where.
+type fault struct {
+	line, column int // from 1
+	err          error
+}
+
 // parse reads a template and tries it.
-func parse(text []byte) (*template.Template, error) {
-	if len(text) > maxText || !utf8.Valid(text) {
-		return nil, fmt.Errorf("the template is longer than %d octets, or not UTF-8", maxText)
+func parse(kind Letter, text string) (*template.Template, *fault) {
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	if len(text) > maxText {
+		return nil, &fault{1, 1, fmt.Errorf("the template is longer than %d octets", maxText)}
 	}
-	t, err := template.New("notice").Parse(strings.ReplaceAll(string(text), "\r\n", "\n"))
+	for i, r := range text {
+		if _, size := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && size == 1 {
+			return nil, at(text, i, errors.New("this is not UTF-8"))
+		}
+		if forbidden(r) {
+			return nil, at(text, i, fmt.Errorf("the control character %U", r))
+		}
+	}
+	t, err := template.New("text").Parse(text)
 	if err != nil {
-		return nil, err
+		return nil, where(text, err)
 	}
-	for _, f := range []Facts{{"Label", 1, ""}, {"Label", 1, "https://example.org/"}, {"Label", 2, ""}, {"Label", 2, "https://example.org/"}} {
-		if _, _, err := render(t, f); err != nil {
-			return nil, err
+	for _, facts := range kind.trials() {
+		_, body, err := execute(t, facts)
+		switch {
+		case errors.Is(err, errSubject):
+			return nil, &fault{1, 1, err}
+		case errors.Is(err, errSecondLine):
+			return nil, &fault{2, 1, err}
+		case errors.Is(err, errNoBody):
+			return nil, &fault{3, 1, err}
+		case err != nil:
+			return nil, where(text, err)
+		case kind.needsLink() && !strings.Contains(body, trialLink):
+			return nil, &fault{3, 1, errors.New("the text does not hold the link by which people choose their password: {{.Link}}")}
 		}
 	}
 	return t, nil
+}
+
+// at is a fault at an octet of a text.
+func at(text string, octet int, err error) *fault {
+	before := text[:min(octet, len(text))]
+	line := before[strings.LastIndexByte(before, '\n')+1:]
+	return &fault{1 + strings.Count(before, "\n"), 1 + utf8.RuneCountInString(line), err}
+}
+
+// where finds the place in what the library says: "template: text:LINE: …" of a template that cannot be read, and "template: text:LINE:COLUMN: …
+// executing …", the column in octets from 0, of one that fails.
+func where(text string, err error) *fault {
+	said := strings.TrimPrefix(err.Error(), "template: text:")
+	number, rest, _ := strings.Cut(said, ":")
+	if what, began, ok := strings.Cut(rest, " started at text:"); ok { // the number is that of the text's end
+		number, rest = began, what
+	}
+	line, bad := strconv.Atoi(number)
+	if bad != nil || line < 1 {
+		return &fault{1, 1, err}
+	}
+	begin := 0
+	for range line - 1 {
+		begin += strings.IndexByte(text[begin:], '\n') + 1
+	}
+	if number, message, ok := strings.Cut(rest, ":"); ok {
+		if column, bad := strconv.Atoi(number); bad == nil {
+			message = strings.TrimPrefix(strings.TrimSpace(message), `executing "text" at `)
+			message, _, _ = strings.Cut(message, " in type notice.")
+			return at(text, begin+column, errors.New(message))
+		}
+	}
+	return at(text, begin+culprit(text, begin), errors.New(strings.TrimSpace(rest)))
+}
+
+// culprit is the first action of a line with which the text cannot be read, as an octet of the line.
+func culprit(text string, begin int) int {
+	line, _, _ := strings.Cut(text[begin:], "\n")
+	for i := 0; ; {
+		open := strings.Index(line[i:], "{{")
+		if open < 0 {
+			return max(0, strings.LastIndex(line, "{{"))
+		}
+		end := strings.Index(line[i+open:], "}}")
+		if end < 0 {
+			return i + open
+		}
+		_, err := template.New("text").Parse(text[:begin+i+open+end+len("}}")])
+		if err != nil && !strings.Contains(err.Error(), "unexpected EOF") {
+			return i + open
+		}
+		i += open + end
+	}
 }
 
 // textError is a fault of a template.
@@ -115,7 +249,12 @@ type textError struct{ err error }
 func (e *textError) Error() string { return e.err.Error() }
 func (e *textError) Unwrap() error { return e.err }
 
-var errShape = errors.New("the text does not begin with a line Subject: … and an empty line, or says nothing after them")
+// What is wrong with the shape of a text.
+var (
+	errSubject    = errors.New("the text does not begin with a line Subject: …")
+	errSecondLine = errors.New("the second line is not empty")
+	errNoBody     = errors.New("the text says nothing after its subject")
+)
 
 // render answers subject and body; lines of the body end in a line feed.
 func render(t *template.Template, f Facts) (subject, body string, err error) {
@@ -126,15 +265,23 @@ func render(t *template.Template, f Facts) (subject, body string, err error) {
 func execute(t *template.Template, facts any) (subject, body string, err error) {
 	var b bytes.Buffer
 	if err := t.Execute(&limited{&b}, facts); err != nil {
-		return "", "", &textError{fmt.Errorf("template: %w", err)}
+		return "", "", &textError{err}
 	}
 	first, rest, _ := strings.Cut(b.String(), "\n")
 	subject, ok := strings.CutPrefix(first, "Subject: ")
+	subject = strings.TrimSpace(subject)
 	body, separated := strings.CutPrefix(rest, "\n")
 	body = strings.TrimSpace(body)
-	subject = strings.TrimSpace(subject)
-	if !ok || !separated || subject == "" || body == "" || subject != oneLine(subject) || strings.ContainsFunc(body, forbidden) {
-		return "", "", &textError{errShape}
+	switch {
+	case !ok || subject == "" || subject != oneLine(subject):
+		err = errSubject
+	case !separated:
+		err = errSecondLine
+	case body == "" || strings.ContainsFunc(body, forbidden):
+		err = errNoBody
+	}
+	if err != nil {
+		return "", "", &textError{err}
 	}
 	return subject, body + "\n", nil
 }
@@ -162,10 +309,10 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.Buffer.Write(p)
 }
 
-// of answers the text in a language, or in the other.
-func (t *Templates) of(language, otherwise string) *template.Template {
+// of answers the text of a kind in a language, or in the other.
+func (t *Templates) of(kind Letter, language, otherwise string) *template.Template {
 	for _, l := range append([]string{language, otherwise}, languages[:]...) {
-		if text := t.byLanguage[l]; text != nil {
+		if text := t.texts[kind][l]; text != nil {
 			return text
 		}
 	}
