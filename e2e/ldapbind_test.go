@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -72,6 +74,24 @@ func (d *daemon) logInAs(user, password string) error {
 	return c.Login(user, password).Wait()
 }
 
+// finding is what doctor says of one thing.
+type finding struct{ Level, Check, What, Do string }
+
+func (d *daemon) finding(check string) (f finding) {
+	d.t.Helper()
+	out, _ := exec.Command(binary, "doctor", "--json", "--config", d.config()).Output() // it may end with 1 for other reasons
+	for line := range strings.Lines(string(out)) {
+		var one finding
+		if err := json.Unmarshal([]byte(line), &one); err != nil {
+			d.t.Fatalf("doctor says %q: %v", line, err)
+		}
+		if one.Check == check {
+			f = one
+		}
+	}
+	return f
+}
+
 // TestSiteDirectory: passwords of a site's OpenLDAP log in, by each way of finding the name to bind with, beside those that balorg keeps.
 func TestSiteDirectory(t *testing.T) {
 	const at = "@clinique-des-sapins.fr"
@@ -110,6 +130,15 @@ func TestSiteDirectory(t *testing.T) {
 					t.Errorf("%s: %v", try.what, err)
 				}
 			}
+			if f := d.finding("directory"); f.Level != "ok" || !strings.Contains(f.What, "speaks TLS with a certificate that is trusted") {
+				t.Errorf("doctor: %+v", f)
+			}
+			if strings.Contains(tt.how, "search_as") {
+				d.write("directory-password", "wrong\n")
+				if f := d.finding("directory"); f.Level != "broken" || !strings.Contains(f.What, "binding to the directory to look people up") || f.Do == "" {
+					t.Errorf("doctor, with a wrong password: %+v", f)
+				}
+			}
 			// A directory that is gone is a passing fault, and no fault for those whose password is balorg's.
 			if err := o.process.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
@@ -121,6 +150,9 @@ func TestSiteDirectory(t *testing.T) {
 				}
 				return nil
 			})
+			if f := d.finding("directory"); f.Level != "broken" || f.Do == "" {
+				t.Errorf("doctor, without the directory: %+v", f)
+			}
 			if err := d.logInAs("noemie.martin"+at, "demo-noemie.martin"); err != nil {
 				t.Errorf("balorg's password without the directory: %v", err)
 			}

@@ -79,19 +79,9 @@ func (g *Gateway) newAuth(cfg *Config) error {
 		}
 		opt.Provider.BrowserSecret = secret
 	}
-	if cfg.Authentication.LDAP.CA.Set {
-		roots, err := loadRoots(cfg.path(cfg.Authentication.LDAP.CA.V))
-		if err != nil {
-			return fmt.Errorf("directory of the site: %w", err)
-		}
-		opt.Directory.Roots = roots
-	}
-	if file := cfg.Authentication.LDAP.PasswordFile; file.Set {
-		password, err := readPassword(cfg.path(file.V))
-		if err != nil {
-			return fmt.Errorf("directory of the site: %w", err)
-		}
-		opt.Directory.Password = password
+	var err error
+	if opt.Directory, err = cfg.siteDirectory(); err != nil {
+		return fmt.Errorf("directory of the site: %w", err)
 	}
 	if ca := cfg.Authentication.Certificates.CA; ca.Set {
 		roots, err := loadRoots(cfg.path(ca.V))

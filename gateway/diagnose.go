@@ -8,7 +8,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -157,20 +156,7 @@ func diagnoseServers(ctx context.Context, l *Loaded, report func(doctor.Finding)
 		}
 		report(doctor.Of("mailstore", name, err, "`balorg check --live` tries again; see the section mailstores of balorg.yaml"))
 	}
-	for section, hop := range map[string]configs.Value[string]{"relay": cfg.Relay.Smarthost, "notifications": cfg.Notifications.Smarthost} {
-		if hop.Set {
-			security := cfg.Relay.Security.V
-			if section == "notifications" {
-				security = cfg.Notifications.Security.V
-			}
-			f := doctor.Listener(ctx, section, hop.V, security == "tls", "220")
-			f.Check, f.Subject = "smarthost", section+" "+hop.V
-			if f.Level != doctor.OK {
-				f.Do = "is the address of the section " + section + " right, and the server reachable from here? Mail waits in the queue until it is"
-			}
-			report(f)
-		}
-	}
+	diagnoseHops(ctx, cfg, report)
 	if cfg.TrustSpace.File.Set || cfg.TrustSpace.URL.Set {
 		report(doctor.Whitelist(keptList(cfg.StateDir()), time.Now()))
 	}
@@ -187,27 +173,10 @@ func diagnoseServers(ctx context.Context, l *Loaded, report func(doctor.Finding)
 		report(doctor.Provider(ctx, issuer.V, transport))
 		transport.CloseIdleConnections()
 	}
-	if site := cfg.Authentication.LDAP.URL; site.Set {
-		report(diagnoseDirectory(ctx, site.V))
+	if cfg.Authentication.LDAP.URL.Set {
+		report(diagnoseDirectory(ctx, cfg))
 	}
-}
-
-func diagnoseDirectory(ctx context.Context, text string) doctor.Finding {
-	const do = "is authentication.ldap.url right, and the directory reachable from here? Logins that depend on it wait"
-	u, err := url.Parse(text)
-	if err != nil {
-		return doctor.Of("directory", text, err, do)
-	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"ldap": "389", "ldaps": "636"}[u.Scheme]
-	}
-	f := doctor.Listener(ctx, "ldap", net.JoinHostPort(u.Hostname(), port), u.Scheme == "ldaps", "")
-	f.Check, f.Subject = "directory", text
-	if f.Level != doctor.OK {
-		f.Do = do
-	}
-	return f
+	diagnoseNational(ctx, cfg, report)
 }
 
 // keptList is of when the last good whitelist is; zero: there is none.
@@ -246,6 +215,7 @@ func diagnoseMachine(l *Loaded, report func(doctor.Finding)) {
 func (c *Config) secretFiles() []string {
 	settings := []configs.Value[string]{
 		c.TLS.Key, c.Relay.Key, c.Relay.PasswordFile, c.Notifications.Key, c.Notifications.PasswordFile, c.Authentication.LDAP.PasswordFile,
+		c.Authentication.OIDC.Introspection.SecretFile, c.Authentication.OIDC.Browser.SecretFile,
 	}
 	for _, name := range c.mailstoreNames() {
 		settings = append(settings, c.Mailstores[name].PasswordFile, c.Mailstores[name].SecretsFile)

@@ -238,6 +238,14 @@ func Provider(ctx context.Context, issuer string, transport http.RoundTripper) F
 	return good("provider", issuer, "answers")
 }
 
+// Did makes a finding of what was done at a server, or why it could not be.
+func Did(check, subject, done string, err error, do string) Finding {
+	if err != nil {
+		return broken(check, subject, cause(err), do)
+	}
+	return good(check, subject, done)
+}
+
 // Of makes findings of whether something worked.
 func Of(check, subject string, err error, do string) Finding {
 	if err != nil {

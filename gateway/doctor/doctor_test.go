@@ -244,3 +244,23 @@ func TestOthers(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+func TestNationalDirectory(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		n     National
+		level Level
+		what  string
+	}{
+		{National{Source: "x", Made: now.Add(-24 * time.Hour), Entries: 7, Served: true}, OK, "7 entries of 2026-11-23"},
+		{National{Source: "x", Made: now.Add(-11 * 24 * time.Hour), Served: true}, Warning, "2026-11-13"},
+		{National{Source: "x", Made: now.Add(-24 * time.Hour), Served: true, Failure: "it is gone"}, Warning, "the source: it is gone"},
+		{National{Made: now.Add(-61 * 24 * time.Hour), Served: true}, Broken, "people have come and gone"},
+		{National{Source: "x"}, Broken, "none was imported"},
+		{National{Source: "x", Made: now}, Broken, "cannot be read"},
+	} {
+		if f := NationalDirectory(tt.n, now); f.Level != tt.level || !strings.Contains(f.What, tt.what) || (f.Level != OK) != (f.Do != "") {
+			t.Errorf("%+v: %+v", tt.n, f)
+		}
+	}
+}
