@@ -17,6 +17,7 @@ func withProvider(t *testing.T, more string) (*daemon, *authtest.Provider) {
 	d := startDemo(t)
 	d.stop()
 	d.write("provider.pem", p.CA())
+	d.write("portal-secret", "s3cret\n")
 	d.edit("balorg.yaml", "language: fr", fmt.Sprintf("language: fr\nauthentication:\n  oidc:\n    issuer: %s\n    ca: provider.pem\n%s", p.Issuer, more))
 	d.serve()
 	return d, p

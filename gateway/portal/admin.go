@@ -69,11 +69,13 @@ type adminBody struct {
 	Filter    policy.Filter
 	States    []policy.State
 	Kinds     []policy.Kind
-	Query     string   // the filter, as in an address
-	Formats   []string // of exports
+	Exports   []exported
 	Persons   []*policy.Account
 	Mailboxes []*policy.Account
 }
+
+// exported is a link to the list as a file. The address is made whole here: a part of one would be escaped by the template as a value.
+type exported struct{ Format, Address string }
 
 func (c *call) showAdmin(title string, body adminBody) {
 	c.show(http.StatusOK, "admin", view{Title: title, Body: body})
@@ -114,10 +116,12 @@ func (p *Portal) listUsers(c *call, status int, v view) {
 	body := adminBody{
 		Sub: "users", Filter: f, States: []policy.State{policy.Active, policy.Preregistered, policy.Suspended, policy.Closed},
 		Kinds: []policy.Kind{policy.Per, policy.Med, policy.Org, policy.App},
-		Query: url.Values{"q": {f.Text}, "state": {string(f.State)}, "kind": {string(f.Kind)}}.Encode(),
 	}
 	if p.opt.Export != nil {
-		body.Formats = []string{"csv", "xlsx"}
+		query := url.Values{"q": {f.Text}, "state": {string(f.State)}, "kind": {string(f.Kind)}}.Encode()
+		for _, format := range []string{"csv", "xlsx"} {
+			body.Exports = append(body.Exports, exported{format, "/admin/comptes." + format + "?" + query})
+		}
 	}
 	var rows []user
 	for _, a := range c.snap.Accounts() {

@@ -112,6 +112,12 @@ func TestAdminFilters(t *testing.T) {
 			t.Errorf("%s: %v", query, got)
 		}
 	}
+	// Links to the export carry the filter of the page.
+	for query, want := range map[string]string{"kind=org&q=urg": "kind=org&amp;q=urg&amp;state=", `q="><x>%26kind=per`: "kind=&amp;q=%22%3E%3Cx%3E%26kind%3Dper&amp;state="} {
+		if page := b.get("/admin?" + query).body; !strings.Contains(page, `<a href="/admin/comptes.csv?`+want+`">csv</a>`) || !strings.Contains(page, `<a href="/admin/comptes.xlsx?`+want+`">xlsx</a>`) {
+			t.Errorf("%s: no link with %s in\n%s", query, want, page)
+		}
+	}
 	p := b.get("/admin/comptes.csv?kind=org&q=urg")
 	if p.body != "csv {State: Kind:org Text:urg}" || p.header.Get("Content-Disposition") != `attachment; filename="comptes.csv"` || d.traced(audit.Administer) != 1 {
 		t.Errorf("%d %q %q", p.status, p.body, p.header.Get("Content-Disposition"))

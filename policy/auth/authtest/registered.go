@@ -26,6 +26,7 @@ type registered struct {
 type people struct {
 	mu   sync.Mutex
 	next Claims
+	asks bool // for a click
 }
 
 // Register makes a client known: one that asks about tokens, and that people are sent back to at these addresses.
@@ -40,6 +41,13 @@ func (p *Provider) Person(c Claims) {
 	p.people.mu.Lock()
 	defer p.people.mu.Unlock()
 	p.people.next = c
+}
+
+// Ask has the provider's page show a button, as one does whose people have to log in there.
+func (p *Provider) Ask() {
+	p.people.mu.Lock()
+	defer p.people.mu.Unlock()
+	p.people.asks = true
 }
 
 // Revoke has a registered client take a token back.
@@ -65,8 +73,13 @@ func (p *Provider) Revoke(id, secret, token string) {
 // logIn is the page: whoever comes is the person of the moment, and goes back with a code.
 func (p *Provider) logIn(w http.ResponseWriter, r *http.Request) {
 	p.people.mu.Lock()
-	next := p.people.next
+	next, asks := p.people.next, p.people.asks
 	p.people.mu.Unlock()
+	if asks && r.Method != http.MethodPost {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Write([]byte(`<!doctype html><title>Provider</title><main><h1>Who are you?</h1><form method="post"><button id="me">Log in</button></form></main>`)) //nolint:errcheck // the asker is gone
+		return
+	}
 	id := r.URL.Query().Get("id")
 	p.storage.mu.Lock()
 	asked, ok := p.storage.asked[id]
