@@ -74,6 +74,9 @@ func (i *interimap) sync() string {
 func state(c *client) map[string][]string {
 	all := make(map[string][]string)
 	for _, line := range c.ok(`LIST "" "*"`).untagged {
+		if strings.Contains(line, `\Noselect`) || strings.Contains(line, `\NonExistent`) {
+			continue
+		}
 		name := strings.Trim(line[strings.LastIndexByte(line, ' ')+1:], `"`)
 		c.ok("EXAMINE %q", name)
 		all[name] = []string{}

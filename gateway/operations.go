@@ -223,6 +223,7 @@ func (st *state) operations(a admin) map[string]control.Op {
 	}
 	maps.Copy(ops, st.queueOperations())
 	maps.Copy(ops, st.tokenOperations(a))
+	maps.Copy(ops, st.backupOperations())
 	maps.Copy(ops, a.accountOperations(func(ctx context.Context) (map[mail.AccountID]time.Time, error) { return st.lastLogins(ctx, false) }))
 	maps.Copy(ops, st.directoryOperations(a))
 	return ops

@@ -73,6 +73,14 @@ func emptySpool(dir string) (string, error) {
 
 // openState opens the state of a configuration, made when it is not there, and sweeps what a crash left behind.
 func openState(cfg *Config, log *slog.Logger) (*state, error) {
+	if err := whole(cfg.StateDir()); err != nil {
+		return nil, err
+	}
+	return openAnyState(cfg, log)
+}
+
+// openAnyState is openState for one that is being restored, too.
+func openAnyState(cfg *Config, log *slog.Logger) (*state, error) {
 	dir := cfg.StateDir()
 	db, err := store.Open(store.Options{Dir: dir, MinFree: int64(cfg.Store.MinFree), Logger: log})
 	if err != nil {

@@ -67,7 +67,7 @@ func commands() []command {
 		queueListCommand(), queueShowCommand(), queueRetryCommand(), queueRemoveCommand(),
 		directoryImportCommand(), directoryStatusCommand(), directorySearchCommand(),
 		auditListCommand(), auditVerifyCommand(), auditExportCommand(),
-		doctorCommand(), dnsCommand(), checkStoreCommand(),
+		doctorCommand(), dnsCommand(), checkStoreCommand(), backupCommand(), restoreCommand(),
 	}
 }
 

@@ -61,6 +61,8 @@ type Bodies struct {
 	spare   [][]byte            // buffers that were
 	checks  int                 // Checkers at work
 	moved   map[string]struct{} // names of files that came or went while some Checker was at work
+	keepers int                 // those who want files to stay
+	kept    []string            // names of files that stay for them alone
 }
 
 // New answers the bodies of st, whose files are under dir, made when it is not there. It reads nothing else: call Sweep
@@ -188,11 +190,7 @@ func (b *Bodies) Unref(tx store.Writer, id ID) (gone bool, err error) {
 	if r.file == "" {
 		return true, tx.Delete(valueKey(id))
 	}
-	// A file that cannot be removed now is an orphan, and the next Sweep's.
-	tx.AfterCommit(func() {
-		b.noteMoved(r.file)
-		_ = os.Remove(b.path(r.file))
-	})
+	tx.AfterCommit(func() { b.drop(r.file) })
 	return true, nil
 }
 
