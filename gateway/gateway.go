@@ -315,6 +315,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	workers.Go(func() { g.watchFiles(background) })
 	workers.Go(func() { g.housekeeping(background) })
 	workers.Go(func() { g.keepLocks(background) })
+	workers.Go(func() { g.signFolders(background) })
 	workers.Go(func() { g.probeServers(background) })
 	workers.Go(func() { g.proxy.FinishTransfers(background) })
 	workers.Go(func() { g.reloadOnSignal(background) })
@@ -357,6 +358,13 @@ func (g *Gateway) config() *Config {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.loaded.Config
+}
+
+// signFolders makes what searches in the embedded store are narrowed by.
+func (g *Gateway) signFolders(ctx context.Context) {
+	g.st.boxes.RunSigning(ctx, func(err error) {
+		g.log.WarnContext(ctx, "searching a folder stays slow for now", slog.Any("error", err))
+	})
 }
 
 // housekeepingPeriod is how often what has aged is removed.

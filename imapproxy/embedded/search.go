@@ -188,11 +188,14 @@ func (c *compiled) run() ([]uint32, error) {
 			open = append(open, seq)
 		}
 	}
-	if len(open) == 0 {
-		return found, nil
+	sure, open, err := c.narrow(open)
+	found = append(found, sure...)
+	if err != nil || len(open) == 0 {
+		slices.Sort(found)
+		return found, err
 	}
 	var reads text.Reader
-	err := s.view.Details(s.ctx, open, c.want, func(seq uint32, d *mailbox.Detail) error {
+	err = s.view.Details(s.ctx, open, c.want, func(seq uint32, d *mailbox.Detail) error {
 		m, ok := s.view.Message(seq)
 		if !ok || d == nil {
 			return nil // expunged by another session meanwhile

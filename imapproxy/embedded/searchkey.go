@@ -15,6 +15,7 @@ type candidate struct {
 	seq     uint32
 	meta    *mailbox.Meta
 	content *content
+	without []bool // what words the message is known not to hold, by their number; nil: of none
 }
 
 // compiled is a search made ready for a mailbox.
@@ -22,6 +23,7 @@ type compiled struct {
 	session *session
 	test    func(*candidate) verdict
 	want    mailbox.Want // what content needs
+	words   []word
 
 	length, highest uint32
 	now             time.Time
@@ -180,8 +182,13 @@ func (c *compiled) reading(k *wire.SearchKey) func(*candidate) verdict {
 	}
 	needle := []byte(text.Fold(k.Text))
 	day := dayOf(k.Date)
+	number := len(c.words)
+	c.words = append(c.words, word{k.Op, mailbox.GramsOf(needle)})
 	return func(m *candidate) verdict {
 		if m.content == nil {
+			if m.without != nil && m.without[number] {
+				return fails
+			}
 			return unknown
 		}
 		if m.content.abandoned() {

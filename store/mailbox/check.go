@@ -173,7 +173,32 @@ func (c *checker) checkFolder(key folderKey, row *folderRow) error {
 	if row.NoSelect && row.Messages > 0 {
 		complain("is a level only and has messages")
 	}
+	if err := c.checkSignatures(key, row, complain); err != nil {
+		return err
+	}
 	return c.checkExpunged(key, row, complain)
+}
+
+// checkSignatures looks at what searches are narrowed by. What is of other texts than today's is not used, and goes when the folder is next
+// looked at.
+func (c *checker) checkSignatures(key folderKey, row *folderRow, complain func(string, ...any)) error {
+	prefix := key.in(tableSignature)
+	last := uint32(0)
+	for k, v := range c.r.Scan(prefix, store.PrefixEnd(prefix)) {
+		at, ok := stretchOf(k[len(prefix):])
+		if ok && !at.usable() {
+			continue
+		}
+		if _, err := decodeSignature(v); !ok || err != nil || !intact(v) {
+			complain("a signature of its messages is damaged")
+			continue
+		}
+		if at.first <= last || at.last >= row.UIDNext {
+			complain("signatures of messages %d to %d overlap, or are of messages that were not given yet", at.first, at.last)
+		}
+		last = at.last
+	}
+	return c.r.Err()
 }
 
 func (c *checker) checkExpunged(key folderKey, row *folderRow, complain func(string, ...any)) error {
@@ -219,7 +244,7 @@ func (c *checker) checkNames() error {
 
 // checkStrays looks for messages and records of folders that are not there.
 func (c *checker) checkStrays() error {
-	for _, table := range []string{tableMessage, tableExpunged} {
+	for _, table := range []string{tableMessage, tableExpunged, tableSignature} {
 		var last folderKey
 		for k := range c.r.Scan([]byte(table), store.PrefixEnd([]byte(table))) {
 			id, rest, ok := split(table, k)

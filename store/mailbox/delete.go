@@ -138,14 +138,16 @@ func (s *Store) dissolve(tx store.Writer, key folderKey, n int) (more bool, err 
 	return s.erase(e, key, n)
 }
 
-// erase removes up to n of the record of expunged messages, and the folder's row with the last.
+// erase removes up to n of the records of expunged messages and of the signatures, and the folder's row with the last.
 func (s *Store) erase(e *edit, key folderKey, n int) (more bool, err error) {
-	prefix := key.in(tableExpunged)
 	var keys [][]byte
-	for k := range e.tx.Scan(prefix, store.PrefixEnd(prefix)) {
-		keys = append(keys, append([]byte(nil), k...))
-		if len(keys) == n {
-			break
+	for _, table := range []string{tableExpunged, tableSignature} {
+		prefix := key.in(table)
+		for k := range e.tx.Keys(prefix, store.PrefixEnd(prefix)) {
+			if len(keys) == n {
+				break
+			}
+			keys = append(keys, append([]byte(nil), k...))
 		}
 	}
 	if err := e.tx.Err(); err != nil {

@@ -39,6 +39,7 @@ type index struct {
 	lastExpunge uint64 // the last expunge
 	firstRecent uint32 // messages from here on are \Recent to the next read-write view
 	savedRecent uint32 // what the folder's row says
+	signed      uint32 // messages up to here have a signature, as far as is known
 	messages    []message
 	keywords    []string
 	early       map[uint64]change

@@ -20,6 +20,7 @@ import (
 //	m/x/<account>/<folder:4><modseq:8>      the UIDs expunged with this modification sequence
 //	m/d/<body:8><n:1>                       structure of the message in a body, in pieces
 //	m/h/<body:8><n:1>                       its header block
+//	m/s/<account>/<folder:4><uid:4><uid:4><version:2>  Signature of the messages between two UIDs
 const (
 	keyValidity    = "m/v"
 	tableAccount   = "m/a/"
@@ -29,6 +30,7 @@ const (
 	tableExpunged  = "m/x/"
 	tableStructure = "m/d/"
 	tableHeader    = "m/h/"
+	tableSignature = "m/s/"
 )
 
 // folderKey names a folder across accounts.

@@ -52,6 +52,8 @@ type Store struct {
 	opt    Options
 	open   openFolders
 	known  known
+	// signing makes the index of searches.
+	signing signing
 }
 
 // New answers the mail store on st and bodies. Both stay the caller's to close.
@@ -64,6 +66,7 @@ func New(st store.Store, bodies *body.Bodies, opt Options) *Store {
 	}
 	s := &Store{st: st, bodies: bodies, opt: opt}
 	s.open.init(st)
+	s.signing.init()
 	return s
 }
 

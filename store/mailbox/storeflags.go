@@ -199,6 +199,9 @@ func (s *Store) remove(ctx context.Context, key folderKey, uids []uint32, having
 			return gone, err
 		}
 	}
+	if len(gone) >= stretchMessages {
+		s.signing.want(key) // nothing may be left of a whole stretch
+	}
 	return gone, nil
 }
 

@@ -71,6 +71,9 @@ func (a *Account) Select(ctx context.Context, name string, readOnly bool) (*View
 	v.expunged = x.modseq
 	v.refresh()
 	x.views[v] = struct{}{}
+	if first, _ := x.find(x.signed + 1); len(x.messages)-first >= stretchMessages {
+		a.s.signing.want(key)
+	}
 	return v, nil
 }
 

@@ -77,6 +77,17 @@ func (r *Reader) Header(block []byte, name string, s Sink) (enough bool) {
 	return false
 }
 
+// Values hands all fields to the sink as Header does that are asked for by name.
+func (r *Reader) Values(block []byte, s Sink) {
+	for len(block) > 0 {
+		n := FieldLength(block)
+		if colon := bytes.IndexByte(block[:n], ':'); colon > 0 {
+			r.field(block[colon+1:n], s)
+		}
+		block = block[n:]
+	}
+}
+
 // FieldLength is how long the field is that a header block begins with: its line and those that continue it.
 func FieldLength(block []byte) int {
 	n := 0
