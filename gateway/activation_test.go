@@ -180,7 +180,7 @@ func TestOwnLetters(t *testing.T) {
 	if err := g.Call(gateway.OpReload, gateway.ReloadArgs{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []string{"Subject: Bienvenue Marc Roux", "Subject: Encore vous, Marc Roux"} {
+	for i, want := range []string{"Subject: Bienvenue M. Marc Roux", "Subject: Encore vous, M. Marc Roux"} {
 		if err := g.Call(gateway.OpRemind, gateway.RemindArgs{}, nil); err != nil {
 			t.Fatal(err)
 		}
