@@ -214,8 +214,13 @@ func (s *session) startAppend(up *upstream, folder string, m announced) (*append
 	if err != nil {
 		return nil, err
 	}
+	return s.startMessage(up, command, m, nil)
+}
+
+// startMessage is startAppend for any command that a message follows. data may be nil.
+func (s *session) startMessage(up *upstream, command []byte, m announced, data func(*wire.ResponseReader, *wire.Response) (bool, error)) (*appending, error) {
 	a := &appending{up: up, answered: make(chan *reply, 1)}
-	a.ex = &exchange{asks: true, proceed: make(chan struct{}, 1), done: func(r *reply) { a.answered <- r }}
+	a.ex = &exchange{asks: true, data: data, proceed: make(chan struct{}, 1), done: func(r *reply) { a.answered <- r }}
 	if err := up.start(s.ctx, a.ex); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,10 @@ func passedCodes(name string) (text string, passed bool) {
 		return "This is not allowed", true
 	case "CANNOT":
 		return "This cannot be done", true
+	case "USEATTR":
+		return "A mailbox cannot have this special use here", true
+	case "UNKNOWN-CTE":
+		return "The encoding of the message is not supported", true
 	case "INUSE":
 		return "The mailbox is in use", true
 	case "EXPUNGEISSUED":

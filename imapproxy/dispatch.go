@@ -76,6 +76,8 @@ func newCommands() map[string]command {
 		"UID STORE":   {in: selected, pipelined: true, run: (*session).store},
 		"UID COPY":    {in: selected, run: (*session).copy},
 		"UID MOVE":    {in: selected, run: (*session).copy},
+		"REPLACE":     {in: selected, run: (*session).replace},
+		"UID REPLACE": {in: selected, run: (*session).replace},
 	}
 }
 
@@ -130,7 +132,7 @@ func (s *session) countFaultOrEnd() {
 	}
 }
 
-// refuseMessage sees to it that the message of an APPEND that is not wanted is never taken for commands.
+// refuseMessage sees to it that the message of an APPEND or REPLACE that is not wanted is never taken for commands.
 func (s *session) refuseMessage(cmd *wire.Command) {
 	if cmd.Message == nil {
 		return

@@ -9,17 +9,34 @@ import (
 	"balorg/store/audit"
 )
 
-// create answers CREATE.
+// create answers CREATE. A special use (RFC 6154, 3) is for the opened mailbox's own folders, the only ones that show any.
 func (s *session) create(cmd *wire.Command) error {
-	name, err := soleMailbox(cmd)
+	c, err := wire.ParseCreate(cmd.Args)
 	if err != nil {
 		return err
 	}
-	at, err := s.locateNew(cmd, strings.TrimSuffix(name, string(delimiter)))
+	at, err := s.locateNew(cmd, strings.TrimSuffix(c.Mailbox, string(delimiter)))
 	if err != nil {
 		return err
 	}
-	return s.onFolder(at, "CREATE", at.folder)
+	if len(c.Uses) == 0 {
+		return s.onFolder(at, "CREATE", at.folder)
+	}
+	up, err := s.upstream(at.account)
+	switch {
+	case err != nil:
+		return err
+	case !up.caps["CREATE-SPECIAL-USE"]:
+		return bad("CREATE takes no parameters here")
+	case at.account.ID != s.opened.ID:
+		return no("USEATTR", "Only folders of the mailbox that is open have special uses")
+	}
+	command, err := up.appendFolder([]byte("CREATE "), at.folder)
+	if err != nil {
+		return err
+	}
+	uses := " (USE (" + strings.Join(c.Uses, " ") + "))"
+	return s.changeFolders(at, up, append(command, uses...), "CREATE "+at.folder+uses)
 }
 
 // locateNew is locate for a name that is to be made: nothing can be made beside or above the shared mailboxes.
@@ -82,13 +99,16 @@ func (s *session) onFolder(at place, verb string, folders ...string) error {
 			return err
 		}
 	}
+	return s.changeFolders(at, up, command, verb+" "+strings.Join(folders, " "))
+}
+
+// changeFolders sends a command that changes folders.
+func (s *session) changeFolders(at place, up *upstream, command []byte, request string) error {
 	r, err := up.run(s.ctx, command, nil)
 	if err != nil {
 		return err
 	}
-	record := audit.Record{
-		Action: audit.FolderChange, Mailbox: party(at.account), Folder: at.folder, Request: verb + " " + strings.Join(folders, " "),
-	}
+	record := audit.Record{Action: audit.FolderChange, Mailbox: party(at.account), Folder: at.folder, Request: request}
 	if err := s.trace(s.ctx, withAnswer(record, r)); err != nil {
 		return err
 	}

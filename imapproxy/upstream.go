@@ -511,7 +511,7 @@ var relayed = [...]string{"FETCH", "EXISTS", "EXPUNGE", "FLAGS", "SEARCH", "RECE
 
 // relayedCodes are the response codes of an untagged OK that concern the selected mailbox. The text is ours: a store's text may
 // name it.
-var relayedCodes = [...]string{"UIDVALIDITY", "UIDNEXT", "UNSEEN", "PERMANENTFLAGS", "HIGHESTMODSEQ", "NOMODSEQ", "CLOSED", "UIDNOTSTICKY", "MAILBOXID", "COPYUID"}
+var relayedCodes = [...]string{"UIDVALIDITY", "UIDNEXT", "UNSEEN", "PERMANENTFLAGS", "HIGHESTMODSEQ", "NOMODSEQ", "CLOSED", "UIDNOTSTICKY", "MAILBOXID", "COPYUID", "APPENDUID"}
 
 func (u *upstream) relayCode(resp *wire.Response) error {
 	if !bytes.HasPrefix(resp.Rest, []byte("[")) {

@@ -46,7 +46,7 @@ func TestNeeds(t *testing.T) {
 		"LIST": {r, w, m}, "LSUB": {r, w, m}, "SUBSCRIBE": {r, w, m}, "MYRIGHTS": {r, w, m}, "GETACL": {r, w, m}, "LISTRIGHTS": {r, w, m},
 		"SELECT": {r, w, m}, "EXAMINE": {r, w, m}, "STATUS": {r, w, m}, "FETCH": {r, w, m}, "UID FETCH": {r, w, m}, "uid search": {r, w, m},
 		"COPY": {r, w, m}, "GETQUOTAROOT": {r, w, m}, "STORE": {r, w, m},
-		"APPEND": {w, m}, "EXPUNGE": {w, m}, "UID EXPUNGE": {w, m}, "MOVE": {w, m}, "UID MOVE": {w, m},
+		"APPEND": {w, m}, "EXPUNGE": {w, m}, "UID EXPUNGE": {w, m}, "MOVE": {w, m}, "UID MOVE": {w, m}, "REPLACE": {w, m}, "UID REPLACE": {w, m},
 		"CREATE": {m}, "DELETE": {m}, "RENAME": {m},
 		"SETACL": nil, "DELETEACL": nil, "SETQUOTA": nil,
 	}

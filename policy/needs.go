@@ -20,7 +20,7 @@ func Needs(command string) (Right, bool) {
 		return Read, true // and FlagRight of each flag
 	case "APPEND":
 		return Insert, true
-	case "MOVE":
+	case "MOVE", "REPLACE": // of the message that goes; the other one needs what APPEND does (RFC 8508, 3.5)
 		return Read | DeleteMsgs | Expunge, true // RFC 6851, 4.1 refers to COPY, STORE and EXPUNGE
 	case "EXPUNGE":
 		return Expunge, true

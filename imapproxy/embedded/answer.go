@@ -35,6 +35,7 @@ var refusals = []struct {
 	{mailbox.ErrNoSelect, answer{"NO", "CANNOT", "Mailbox is only a level of the hierarchy"}},
 	{mailbox.ErrHasChildren, answer{"NO", "HASCHILDREN", "Mailbox has others below it"}},
 	{mailbox.ErrInbox, answer{"NO", "CANNOT", "This cannot be done with INBOX"}},
+	{mailbox.ErrUseTaken, answer{"NO", "USEATTR", "Another mailbox has this special use"}},
 	{mailbox.ErrTooManyFolders, answer{"NO", "LIMIT", "Too many mailboxes"}},
 	{mailbox.ErrOverQuota, answer{"NO", "OVERQUOTA", "Mailbox is over its quota"}},
 	{mailbox.ErrTooLarge, answer{"NO", "TOOBIG", "Message is too large"}},

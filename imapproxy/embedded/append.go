@@ -1,16 +1,23 @@
 package embedded
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"balorg/imapproxy/wire"
+	"balorg/store"
 	"balorg/store/mailbox"
 )
 
-// append answers APPEND. Whatever can be known beforehand is checked before the client is asked for the message.
+// maxAppended is how many messages one APPEND may bring: what is known of them besides their octets is gathered in memory, and stored in one
+// transaction.
+const maxAppended = 500
+
+// append answers APPEND, of one message or of several, which are then stored all or none (RFC 3502). Whatever can be known beforehand is
+// checked before the client is asked for a message.
 func (s *session) append(cmd *wire.Command) error {
 	if cmd.Message == nil {
 		return bad("APPEND takes a message as a literal")
@@ -23,44 +30,68 @@ func (s *session) append(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
-	flags, err := mailbox.ParseFlags(head.Flags)
+	if err := s.appendTo(name); err != nil {
+		return err
+	}
+	room, err := s.room()
 	if err != nil {
 		return err
 	}
-	if err := s.checkAppend(name, cmd.Message); err != nil {
-		return err
-	}
-	date := time.Now()
-	if head.Date != "" {
-		if date, err = wire.ParseDateTime(head.Date); err != nil {
+	var all []mailbox.Incoming
+	defer func() {
+		for _, in := range all {
+			in.Message.Discard()
+		}
+	}()
+	for more := true; more; {
+		if len(all) == maxAppended {
+			return errTooManyAppended()
+		}
+		in, err := s.incoming(head, cmd.Message, room)
+		if err != nil {
 			return err
 		}
+		all = append(all, in)
+		room -= in.Message.Size()
+		if more, err = s.in.EndAppend(); err != nil {
+			return endError(err)
+		}
+		if more {
+			if head, err = wire.ParseNextAppend(cmd.Args); err != nil {
+				return err
+			}
+		}
 	}
-	m, err := s.srv.boxes.NewMessage(s.ctx)
-	if err != nil {
-		return err
+	placed, err := s.account.DeliverAll(s.ctx, name, all)
+	if errors.Is(err, store.ErrTooBig) {
+		return errTooManyAppended()
 	}
-	defer m.Discard()
-	if err := s.receive(m); err != nil {
-		return err
-	}
-	p, err := s.account.Deliver(s.ctx, name, m, flags, date)
 	if err != nil {
 		return orTryCreate(err)
 	}
-	return ok(fmt.Sprintf("APPENDUID %d %d", p.UIDValidity, p.UID), "APPEND completed")
+	uids := make([]uint32, len(placed))
+	for i, p := range placed {
+		uids[i] = p.UID
+	}
+	return ok(appendCode(placed[0].UIDValidity, uids), "APPEND completed")
 }
 
-func (s *session) checkAppend(name string, m *wire.Literal) error {
-	limit := s.srv.boxes.MaxMessage()
-	switch {
-	case m.Binary:
-		return no("UNKNOWN-CTE", "Binary messages are not supported")
-	case m.Size == 0:
-		return no("CANNOT", "A message has at least one octet")
-	case limit > 0 && m.Size > limit:
-		return mailbox.ErrTooLarge
+func appendCode(validity uint32, uids []uint32) string {
+	return fmt.Sprintf("APPENDUID %d %s", validity, wire.FormatNumbers(uids))
+}
+
+func errTooManyAppended() error { return no("LIMIT", "Too many messages in one APPEND") }
+
+// endError is what an error of the end of a message means.
+func endError(err error) error {
+	if _, is := errors.AsType[*wire.SyntaxError](err); is {
+		return err
 	}
+	return fmt.Errorf("%w: %w", errBroken, err)
+}
+
+// appendTo checks that messages can be put into a mailbox.
+func (s *session) appendTo(name string) error {
 	f, err := s.account.Status(s.ctx, name)
 	if err != nil {
 		return orTryCreate(err)
@@ -68,41 +99,83 @@ func (s *session) checkAppend(name string, m *wire.Literal) error {
 	if f.NoSelect {
 		return orTryCreate(mailbox.ErrNoSelect)
 	}
-	u, err := s.account.Usage(s.ctx)
-	if err != nil {
-		return err
-	}
-	if u.Limit > 0 && m.Size > u.Limit-u.Octets {
-		return mailbox.ErrOverQuota
-	}
 	return nil
 }
 
-// receive streams the message's octets into m and reads the end of the command. An error of m is answered after all octets have
-// been passed over.
-func (s *session) receive(m *mailbox.Message) error {
+// unlimited is the room of an account without quota.
+const unlimited = 1 << 62
+
+// room answers how many octets the account has left.
+func (s *session) room() (int64, error) {
+	u, err := s.account.Usage(s.ctx)
+	if err != nil || u.Limit == 0 {
+		return unlimited, err
+	}
+	return u.Limit - u.Octets, nil
+}
+
+// incoming takes the message that was announced. An error of the mail store is answered after all octets have been passed over.
+func (s *session) incoming(head wire.Append, m *wire.Literal, room int64) (in mailbox.Incoming, err error) {
+	if in.Flags, err = mailbox.ParseFlags(head.Flags); err != nil {
+		return in, err
+	}
+	if in.Date = time.Now(); head.Date != "" {
+		if in.Date, err = wire.ParseDateTime(head.Date); err != nil {
+			return in, err
+		}
+	}
+	limit := s.srv.boxes.MaxMessage()
+	switch {
+	case m.Size == 0:
+		return in, no("CANNOT", "A message has at least one octet") // RFC 3502, 6.3.11: so does a client give up
+	case limit > 0 && m.Size > limit:
+		return in, mailbox.ErrTooLarge
+	case m.Size > room:
+		return in, mailbox.ErrOverQuota
+	}
+	if in.Message, err = s.srv.boxes.NewMessage(s.ctx); err != nil {
+		return in, err
+	}
+	if err := s.receive(in.Message, m.Binary); err != nil {
+		in.Message.Discard()
+		return in, err
+	}
+	return in, nil
+}
+
+// receive streams the message's octets into m. EndAppend is for the caller, but when it errs.
+func (s *session) receive(m *mailbox.Message, binary bool) error {
 	octets, err := s.in.AcceptLiteral(s.proceed)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errBroken, err)
 	}
+	into := &taken{w: m, binary: binary}
 	buf := s.buffer()
 	defer s.srv.buffers.Put(buf)
-	_, failed := io.CopyBuffer(writerOnly{m}, octets, *buf)
-	more, err := s.in.EndAppend()
-	var syntax *wire.SyntaxError
+	_, failed := io.CopyBuffer(into, octets, *buf)
 	switch {
-	case errors.As(err, &syntax):
-		return err
-	case err != nil:
-		return fmt.Errorf("%w: %w", errBroken, err)
-	case more:
-		return bad("APPEND takes one message")
+	case failed == nil && into.nul:
+		failed = no("UNKNOWN-CTE", "Messages with NUL in them cannot be kept")
+	case failed == nil:
+		return nil
+	}
+	if _, err := s.in.EndAppend(); err != nil { // what is left of the message
+		return endError(err)
 	}
 	return failed
 }
 
-// writerOnly hides what else a writer can do from io.CopyBuffer, which would not use its buffer.
-type writerOnly struct{ io.Writer }
+// taken is what a message on its way in is written to. A message that was announced as binary may hold NUL (RFC 3516, 4.4), which no other
+// client could be given: that is noticed.
+type taken struct {
+	w           io.Writer
+	binary, nul bool
+}
+
+func (t *taken) Write(p []byte) (int, error) {
+	t.nul = t.nul || t.binary && bytes.IndexByte(p, 0) >= 0
+	return t.w.Write(p)
+}
 
 // buffer lends a buffer for streaming.
 func (s *session) buffer() *[]byte {

@@ -30,12 +30,28 @@ func soleName(cmd *wire.Command) (string, error) {
 	return name, p.End()
 }
 
+// givenUses are the special uses that a client can give to a mailbox it creates (RFC 6154, 3). The others are of mailboxes that show what is
+// elsewhere, and there are none.
+var givenUses = [...]mailbox.SpecialUse{mailbox.Archive, mailbox.Drafts, mailbox.Junk, mailbox.Sent, mailbox.Trash}
+
 func (s *session) create(cmd *wire.Command) error {
-	name, err := soleName(cmd)
+	c, err := wire.ParseCreate(cmd.Args)
 	if err != nil {
 		return err
 	}
-	return s.account.Create(s.ctx, name, mailbox.NoUse)
+	name, err := wire.DecodeMailbox(c.Mailbox)
+	if err != nil {
+		return err
+	}
+	use := mailbox.NoUse
+	if len(c.Uses) > 0 {
+		i := slices.IndexFunc(givenUses[:], func(u mailbox.SpecialUse) bool { return strings.EqualFold(string(u), c.Uses[0]) })
+		if i < 0 || len(c.Uses) > 1 {
+			return no("USEATTR", "A mailbox cannot have this special use")
+		}
+		use = givenUses[i]
+	}
+	return s.account.Create(s.ctx, name, use)
 }
 
 func (s *session) deleteFolder(cmd *wire.Command) error {

@@ -155,7 +155,7 @@ func commands() map[string]command {
 		"SUBSCRIBE": {run: (*session).subscribe}, "UNSUBSCRIBE": {run: (*session).subscribe},
 		"CREATE": {run: (*session).create}, "DELETE": {run: (*session).deleteFolder}, "RENAME": {run: (*session).rename},
 		"SELECT": {run: (*session).selectFolder}, "EXAMINE": {run: (*session).selectFolder},
-		"APPEND": {run: (*session).append}, "IDLE": {run: (*session).idle},
+		"APPEND": {run: (*session).append}, "REPLACE": in((*session).replace), "UID REPLACE": in((*session).replace), "IDLE": {run: (*session).idle},
 		"GETQUOTA": {run: (*session).getQuota}, "GETQUOTAROOT": {run: (*session).getQuotaRoot}, "SETQUOTA": {run: (*session).setQuota},
 
 		"CHECK": in((*session).noop), "CLOSE": in((*session).closeFolder), "UNSELECT": in((*session).closeFolder),

@@ -186,6 +186,59 @@ func ParseNextAppend(args []byte) (a Append, err error) {
 	return a, NewParser(args).appendOptions(&a)
 }
 
+// Replace is what stands before the message in a REPLACE (RFC 8508).
+type Replace struct {
+	Number uint32 // of the message to be replaced, or its UID; 0 is "*"
+	Append
+}
+
+// ParseReplace reads what stands before the message.
+func ParseReplace(args []byte) (r Replace, err error) {
+	p := NewParser(args)
+	if r.Number, err = p.seqNumber(); err != nil {
+		return r, err
+	}
+	if err := p.SP(); err != nil {
+		return r, err
+	}
+	r.Append, err = ParseAppend(p.Rest())
+	return r, err
+}
+
+// Create is the arguments of CREATE (RFC 3501; RFC 6154, 3).
+type Create struct {
+	Mailbox string   // wire form
+	Uses    []string // the special uses it is to have
+}
+
+// ParseCreate reads the arguments of CREATE.
+func ParseCreate(args []byte) (c Create, err error) {
+	p := NewParser(args)
+	if c.Mailbox, err = p.Mailbox(); err != nil {
+		return c, err
+	}
+	if !p.Take(' ') {
+		return c, p.End()
+	}
+	err = p.List(func() error {
+		if word, err := p.Word(); err != nil || word != "USE" || c.Uses != nil {
+			return syntax("Unknown CREATE parameter")
+		}
+		if err := p.SP(); err != nil {
+			return err
+		}
+		c.Uses, err = p.FlagList()
+		return err
+	})
+	if err == nil && c.Uses == nil {
+		err = syntax("CREATE parameters are missing")
+	}
+	if err != nil {
+		return c, err
+	}
+	return c, p.End()
+}
+
 func (p *Parser) appendOptions(a *Append) (err error) {
 	if p.Peek() == '(' {
 		if a.Flags, err = p.FlagList(); err != nil {

@@ -23,7 +23,7 @@ type Command struct {
 	// Args is what follows the name and its space, without the last line end. A literal stands in it as announced, {n} or
 	// {n+}, CRLF and its octets. A CRLF stands nowhere else.
 	Args []byte
-	// Message is the message of an APPEND whose announcement has been read; Args ends before it. AcceptLiteral or RefuseLiteral
+	// Message is the message of an APPEND or REPLACE whose announcement has been read; Args ends before it. AcceptLiteral or RefuseLiteral
 	// decides on it.
 	Message *Literal
 }
@@ -231,7 +231,7 @@ func (r *Reader) readArgs(line []byte, head int, contin func() error) (*Command,
 		case lit == nil:
 			r.cmd.Args = r.buf[args:]
 			return &r.cmd, nil
-		case r.cmd.Name == "APPEND" && start > args:
+		case r.cmd.isMessage(r.buf[args:start]):
 			r.cmd.Args = bytes.TrimSuffix(r.buf[args:start], []byte(" "))
 			r.announced(lit)
 			return &r.cmd, nil
@@ -248,6 +248,19 @@ func (r *Reader) readArgs(line []byte, head int, contin func() error) (*Command,
 		}
 		line = next
 	}
+}
+
+// isMessage tells whether the literal that the command announces behind args is a message. The first one of an APPEND may be the name of
+// its mailbox; that of a REPLACE stands behind a number.
+func (c *Command) isMessage(args []byte) bool {
+	switch c.Name {
+	case "APPEND":
+		return len(args) > 0
+	case "REPLACE", "UID REPLACE":
+		_, more, ok := bytes.Cut(args, []byte(" "))
+		return ok && len(more) > 0
+	}
+	return false
 }
 
 // refuses says why a literal is not taken, if it is not.

@@ -116,6 +116,12 @@ var readerTests = []struct {
 		[]string{"a APPEND|{3+}\r\nA/B", `message "hello" <nil>`, "ended <nil>", "b NOOP|", "end: EOF"},
 		0,
 	},
+	{
+		"replace", "a UID REPLACE 7 {3+}\r\nA/B (x) {5+}\r\nhello\r\nb NOOP\r\n",
+		[]string{"a UID REPLACE|7 {3+}\r\nA/B (x)", `message "hello" <nil>`, "ended <nil>", "b NOOP|", "end: EOF"},
+		0,
+	},
+	{"replace of nothing", "a REPLACE {1+}\r\n7 {1+}\r\nx\r\nb NOOP\r\n", []string{"a REPLACE|{1+}\r\n7 {1+}\r\nx", "b NOOP|", "end: EOF"}, 0},
 	{"append refused", "a APPEND INBOX {61}\r\nb NOOP\r\n", []string{"a APPEND|INBOX", "refused 61: <nil>", "b NOOP|", "end: EOF"}, 0},
 	{
 		"append refused without waiting", "a APPEND INBOX {61+}\r\n" + x(52) + "\r\nz NOOP" + x(1) + "\r\nb NOOP\r\n",

@@ -153,6 +153,18 @@ func (p *Pending) spill() error {
 	return nil
 }
 
+// UseFile has the octets kept in a file whatever their size: for a body that is stored along with so many others that a transaction would not
+// hold them. It is called before Finish.
+func (p *Pending) UseFile() error {
+	if p.finished {
+		return errNotFinished
+	}
+	if p.name != "" {
+		return nil
+	}
+	return p.spill()
+}
+
 // noRoom makes store.ErrFull of what the system says when it has no room in spite of the guard: inodes run out, too, and quotas.
 func noRoom(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {

@@ -16,6 +16,8 @@ var (
 	ErrHasChildren = errors.New("folder has children")
 	// ErrInbox: INBOX is not deleted, and nothing is renamed over it or below itself.
 	ErrInbox = errors.New("INBOX cannot be deleted or replaced")
+	// ErrUseTaken: another folder has the special use that a new one is to have.
+	ErrUseTaken = errors.New("special use is taken")
 	// ErrTooManyFolders: the account has as many folders as it may have.
 	ErrTooManyFolders = errors.New("too many folders")
 	// ErrOverQuota: the messages would take more than the mailbox's quota.

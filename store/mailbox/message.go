@@ -72,6 +72,17 @@ func (m *Message) Finish() error {
 	return m.err
 }
 
+// useFile keeps the message's octets out of the transaction that stores it.
+func (m *Message) useFile() error {
+	if m.err != nil || m.finished {
+		return m.err
+	}
+	if err := m.pending.UseFile(); err != nil {
+		m.err = fmt.Errorf("write message: %w", err)
+	}
+	return m.err
+}
+
 // Discard gives the message up. It may be called at any time, also after delivery: then it does nothing.
 func (m *Message) Discard() {
 	m.err = io.ErrClosedPipe
@@ -102,22 +113,58 @@ func (m *Message) StoreTx(tx store.Writer) (body.ID, error) {
 
 // Deliver puts a message into a folder and answers once it is durable. The message is used up when it answers nil.
 func (a *Account) Deliver(ctx context.Context, name string, m *Message, flags FlagSet, date time.Time) (Placed, error) {
-	if err := m.Finish(); err != nil {
+	placed, err := a.DeliverAll(ctx, name, []Incoming{{m, flags, date}})
+	if err != nil {
 		return Placed{}, err
 	}
-	var p Placed
+	return placed[0], nil
+}
+
+// Incoming is a message with what it is to have in its folder.
+type Incoming struct {
+	Message *Message
+	Flags   FlagSet
+	Date    time.Time
+}
+
+// inlineTogether is how many octets of messages that are delivered together are in the transaction; the others' are in files. Its rest is for
+// what is stored beside each.
+const inlineTogether = 1 << 20
+
+// DeliverAll is Deliver for messages that are to be there all or none; they get UIDs in their order. store.ErrTooBig when they are more than
+// one transaction holds, which is some hundred.
+func (a *Account) DeliverAll(ctx context.Context, name string, messages []Incoming) ([]Placed, error) {
+	inline := int64(0)
+	for i, in := range messages {
+		if inline += in.Message.size; i > 0 && inline > inlineTogether {
+			if err := in.Message.useFile(); err != nil {
+				return nil, err
+			}
+		}
+		if err := in.Message.Finish(); err != nil {
+			return nil, err
+		}
+	}
+	placed := make([]Placed, len(messages))
 	err := a.s.update(ctx, func(tx store.Writer) (err error) {
-		p, err = a.DeliverTx(tx, name, m, flags, date)
-		return err
+		for i, in := range messages {
+			if placed[i], err = a.DeliverTx(tx, name, in.Message, in.Flags, in.Date); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
-		return Placed{}, fmt.Errorf("deliver message: %w", err)
+		return nil, fmt.Errorf("deliver message: %w", err)
 	}
-	m.Discard()
+	for _, in := range messages {
+		in.Message.Discard()
+	}
+	last := placed[len(placed)-1]
 	// What fails here is to show it, and is tried again when a session looks. The message is kept: told otherwise, the sender would
 	// send it again.
-	_ = a.s.open.await(ctx, folderKey{a.id, p.Folder}, p.ModSeq)
-	return p, nil
+	_ = a.s.open.await(ctx, folderKey{a.id, last.Folder}, last.ModSeq)
+	return placed, nil
 }
 
 // DeliverTx is Deliver as part of the caller's transaction: Finish must have been called, and Discard is to be called after it.
@@ -152,6 +199,15 @@ func (a *Account) place(tx store.Writer, name string, size int64, flags FlagSet,
 	if err != nil {
 		return Placed{}, err
 	}
+	p, err := a.placeIn(f, size, flags, date, put)
+	if err != nil {
+		return Placed{}, err
+	}
+	return p, e.save()
+}
+
+// placeIn is place in a folder that is being worked on.
+func (a *Account) placeIn(f *folderEdit, size int64, flags FlagSet, date time.Time, put func() (body.ID, error)) (Placed, error) {
 	if err := a.fits(f.account, size); err != nil {
 		return Placed{}, err
 	}
@@ -170,8 +226,7 @@ func (a *Account) place(tx store.Writer, name string, size int64, flags FlagSet,
 	if err != nil {
 		return Placed{}, err
 	}
-	p := Placed{Folder: f.key.folder, UIDValidity: f.row.UIDValidity, UID: msg.UID, ModSeq: msg.ModSeq, Body: id}
-	return p, e.save()
+	return Placed{Folder: f.key.folder, UIDValidity: f.row.UIDValidity, UID: msg.UID, ModSeq: msg.ModSeq, Body: id}, nil
 }
 
 // Append reads a message from r to its end and delivers it.

@@ -130,7 +130,7 @@ func (a *Account) Status(ctx context.Context, name string) (Folder, error) {
 }
 
 // Create makes a folder, and levels above it that are missing (RFC 3501, 6.3.3). A delimiter at the end of the name is
-// ignored. A level that could not be selected becomes a folder.
+// ignored. A level that could not be selected becomes a folder. ErrUseTaken when another folder has that special use.
 func (a *Account) Create(ctx context.Context, name string, use SpecialUse) error {
 	name, err := canonical(strings.TrimSuffix(name, string(Delimiter)))
 	if err != nil {
@@ -138,6 +138,9 @@ func (a *Account) Create(ctx context.Context, name string, use SpecialUse) error
 	}
 	defer a.s.known.changed()
 	err = a.s.update(ctx, func(tx store.Writer) error {
+		if err := a.unused(tx, use); err != nil {
+			return err
+		}
 		e := a.s.edit(tx)
 		switch key, err := findFolder(tx, a.id, name); {
 		case err == nil:
@@ -172,6 +175,19 @@ func (a *Account) Create(ctx context.Context, name string, use SpecialUse) error
 		return fmt.Errorf("create folder: %w", err)
 	}
 	return nil
+}
+
+// unused answers ErrUseTaken when a folder has that special use: which of two is meant nobody would know.
+func (a *Account) unused(r store.Reader, use SpecialUse) error {
+	if use == NoUse {
+		return nil
+	}
+	return scanFolders(r, a, func(_ folderKey, row *folderRow) error {
+		if row.SpecialUse == use && !row.Dying {
+			return ErrUseTaken
+		}
+		return nil
+	})
 }
 
 // makeLevels makes the levels above name that are missing.
