@@ -55,6 +55,7 @@ var owners = map[string][]string{
 	"github.com/google/go-cmp":        {""},
 	"pgregory.net/rapid":              {"store", "imapproxy", "policy", "smtp", "configs"},
 	"golang.org/x/net/idna":           {"mail"},
+	"golang.org/x/net/html":           {"imapproxy"},
 	"golang.org/x/text":               {"imapproxy", "ldapserver", "store", "mail", "policy", "smtp", "gateway/sheet"},
 	"golang.org/x/sys":                {"store", "ldapserver", "gateway", "cmd", "e2e", "bench"},
 	"github.com/pkg/errors":           nil,

@@ -52,7 +52,7 @@ func (s *session) capabilities() string {
 	list := make([]string, 0, len(ownCapabilities)+len(storeCapabilities)+2)
 	list = append(list, ownCapabilities[:]...)
 	for i, c := range storeCapabilities {
-		if len(asked) > 0 && !lacking[i] {
+		if len(asked) > 0 && !lacking[i] && (c != objectID || s.keepsObjects()) {
 			list = append(list, c)
 		}
 	}
@@ -60,6 +60,23 @@ func (s *session) capabilities() string {
 		list = append(list, "COMPRESS=DEFLATE")
 	}
 	return strings.Join(append(list, "APPENDLIMIT="+strconv.FormatInt(limit, 10)), " ")
+}
+
+// objectID is the capability of telling objects apart for good (RFC 8474).
+const objectID = "OBJECTID"
+
+// keepsObjects tells whether a message has the same id wherever the client copies it to (RFC 8474, 5.1): between two mail stores, or
+// accounts of one that does not copy by itself, it comes as another.
+func (s *session) keepsObjects() bool {
+	all := s.rules().Mailboxes(s.person.ID)
+	for _, access := range all {
+		ms := s.p.opt.Stores[access.Mailbox.Mailstore]
+		same := access.Mailbox.Mailstore == all[0].Mailbox.Mailstore
+		if len(all) > 1 && (ms == nil || !same || !slices.Contains(ms.Capabilities(), copiesAcross)) {
+			return false
+		}
+	}
+	return true
 }
 
 // offers tells whether every mail store of the session has a capability. It may be called by the readers of mail stores.
@@ -76,8 +93,10 @@ func (s *session) offers(capability string) bool {
 // business of the client's.
 func (s *session) hides(code string) bool {
 	name, _, _ := strings.Cut(code, " ")
-	return strings.EqualFold(name, "MAILBOXID") && !s.offers("OBJECTID")
+	return strings.EqualFold(name, "MAILBOXID") && !s.offersObjects()
 }
+
+func (s *session) offersObjects() bool { return s.offers(objectID) && s.keepsObjects() }
 
 func (s *session) preLoginCapabilities() string {
 	list := []string{"IMAP4rev1", "SASL-IR", "LITERAL+", "ID", "ENABLE"}

@@ -22,6 +22,9 @@ func TestCapabilitiesOffered(t *testing.T) {
 	}{
 		{map[string][]string{"local": {"IDLE", "SORT", "NOTIFY", "APPENDLIMIT=1000"}}, "IDLE SORT COMPRESS=DEFLATE APPENDLIMIT=1000", "NOTIFY"},
 		{map[string][]string{"local": {"IDLE", "APPENDLIMIT=99999999999", "APPENDLIMIT="}}, "IDLE COMPRESS=DEFLATE APPENDLIMIT=104857600", "SORT"},
+		// A message that is copied to another mailbox keeps its id where the store does it.
+		{map[string][]string{"local": {"OBJECTID", "XCOPYTO"}}, "OBJECTID COMPRESS=DEFLATE APPENDLIMIT=104857600", "XCOPYTO"},
+		{map[string][]string{"local": {"OBJECTID"}}, "RIGHTS=kxte COMPRESS=DEFLATE APPENDLIMIT=104857600", "OBJECTID"},
 		{map[string][]string{"other": {"IDLE"}}, "RIGHTS=kxte COMPRESS=DEFLATE APPENDLIMIT=104857600", "IDLE"},
 	} {
 		f := newFixture(t, func(o *Options) {

@@ -214,8 +214,11 @@ func (s *session) status(cmd *wire.Command) error {
 	return storeAnswer(r)
 }
 
-// useStatus notes what asking for the items of a STATUS says of the client.
+// useStatus notes what asking for the items of a STATUS says of the client, and refuses what the session does not offer.
 func (s *session) useStatus(items []string) error {
+	if slices.Contains(items, "MAILBOXID") && !s.offersObjects() {
+		return bad("Unknown STATUS item")
+	}
 	if !slices.Contains(items, "HIGHESTMODSEQ") {
 		return nil
 	}

@@ -237,7 +237,7 @@ func TestRenameInbox(t *testing.T) {
 	a.appendMessage("INBOX", "", plain)
 	a.appendMessage("old", "", plain)
 	c.expect(step{"NOOP", []string{"* 1 EXISTS", "* 1 RECENT", "OK…"}})
-	a.expect(step{"EXAMINE old", []string{"* FLAGS…", "* OK…", "* 2 EXISTS", "* …", "* OK…", "* OK…", "* OK…", "* OK…", "OK…"}})
+	a.expect(step{"EXAMINE old", []string{"* FLAGS…", "* OK…", "* 2 EXISTS", "* …", "* OK…", "* OK…", "* OK…", "* OK…", "* OK…", "OK…"}})
 }
 
 // TestKeywordLimit: a mailbox that takes no further keyword says so, and what it has can still be set.

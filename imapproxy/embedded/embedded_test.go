@@ -250,7 +250,7 @@ func TestSelectAndFetch(t *testing.T) {
 		step{"SELECT inbox", []string{
 			`* FLAGS (\Answered \Flagged \Deleted \Seen \Draft work)`,
 			`* OK [PERMANENTFLAGS (\Answered \Flagged \Deleted \Seen \Draft work \*)] …`,
-			"* 2 EXISTS", "* 2 RECENT", "* OK [UNSEEN 1] …", "* OK [UIDVALIDITY 1800000000] …", "* OK [UIDNEXT 3] …", "* OK [HIGHESTMODSEQ 3] …",
+			"* 2 EXISTS", "* 2 RECENT", "* OK [UNSEEN 1] …", "* OK [UIDVALIDITY 1800000000] …", "* OK [UIDNEXT 3] …", "* OK [HIGHESTMODSEQ 3] …", "* OK [MAILBOXID (F…",
 			"OK [READ-WRITE] …",
 		}},
 		step{"FETCH 1:* FLAGS", []string{`* 1 FETCH (FLAGS (\Recent))`, `* 2 FETCH (FLAGS (\Flagged work \Recent))`, "OK FETCH completed"}},
@@ -286,7 +286,7 @@ func TestSelectAndFetch(t *testing.T) {
 		step{"UID FETCH 3:9 FLAGS", []string{"OK UID FETCH completed"}},
 		step{"UID FETCH 99:* FLAGS", []string{`* 2 FETCH (UID 2 FLAGS (\Seen \Flagged work \Recent))`, "OK …"}},
 		step{"EXAMINE INBOX", []string{
-			"* OK [CLOSED] …", "* FLAGS …", "* OK [PERMANENTFLAGS ()] …", "* 2 EXISTS", "* 0 RECENT", "* OK [UIDVALIDITY 1800000000] …", "* OK [UIDNEXT 3] …", "* OK [HIGHESTMODSEQ 5] …", "OK [READ-ONLY] …",
+			"* OK [CLOSED] …", "* FLAGS …", "* OK [PERMANENTFLAGS ()] …", "* 2 EXISTS", "* 0 RECENT", "* OK [UIDVALIDITY 1800000000] …", "* OK [UIDNEXT 3] …", "* OK [HIGHESTMODSEQ 5] …", "* OK [MAILBOXID (F…", "OK [READ-ONLY] …",
 		}},
 		step{`STORE 1 +FLAGS (\Deleted)`, []string{"NO [READ-ONLY] …"}},
 		step{"EXPUNGE", []string{"NO [READ-ONLY] …"}},

@@ -24,6 +24,7 @@ type fetcher struct {
 	want     mailbox.Want
 	setsSeen bool
 	keywords []string
+	ids      *mailbox.ObjectIDs
 	missing  bool // content of a message was asked for that another session has expunged
 }
 
@@ -83,8 +84,13 @@ func (s *session) newFetcher(items []wire.FetchItem, byUID bool) (*fetcher, erro
 	}
 	for _, item := range items {
 		switch item.Kind {
-		case wire.ItemUID, wire.ItemFlags, wire.ItemInternalDate, wire.ItemSize, wire.ItemModSeq:
-		case wire.ItemEnvelope, wire.ItemBody, wire.ItemBodyStructure:
+		case wire.ItemUID, wire.ItemFlags, wire.ItemInternalDate, wire.ItemSize, wire.ItemModSeq, wire.ItemSaveDate, wire.ItemThreadID:
+		case wire.ItemEmailID:
+			var err error
+			if f.ids, err = s.srv.boxes.ObjectIDs(s.ctx); err != nil {
+				return nil, err
+			}
+		case wire.ItemEnvelope, wire.ItemBody, wire.ItemBodyStructure, wire.ItemBinary, wire.ItemBinarySize, wire.ItemPreview:
 			f.want |= mailbox.WantStructure
 		case wire.ItemSection, wire.ItemRFC822, wire.ItemRFC822Text, wire.ItemRFC822Header:
 			f.want |= wanted(item)
@@ -174,7 +180,7 @@ func (f *fetcher) batch(seqs, changed []uint32) error {
 func (f *fetcher) message(seq uint32, m *mailbox.Meta, d *mailbox.Detail, tellFlags bool) error {
 	src := source{f: f, seq: seq, detail: d}
 	defer src.close()
-	if err := src.prepare(); err != nil {
+	if err := src.prepare(m.Size); err != nil {
 		if errors.Is(err, mailbox.ErrExpunged) {
 			f.missing = true
 			return nil
@@ -217,6 +223,21 @@ func (f *fetcher) item(b []byte, i int, item wire.FetchItem, m *mailbox.Meta, sr
 		return strconv.AppendInt(b, m.Size, 10), nil
 	case wire.ItemModSeq:
 		return appendModSeq(b, m), nil
+	case wire.ItemSaveDate:
+		if m.Saved.IsZero() {
+			return append(b, "NIL"...), nil
+		}
+		return wire.AppendDateTime(b, m.Saved), nil
+	case wire.ItemEmailID:
+		return append(append(append(b, '('), f.ids.Email(m.Body)...), ')'), nil
+	case wire.ItemThreadID: // RFC 8474, 5.2: a server may have none
+		return append(b, "NIL"...), nil
+	case wire.ItemBinarySize:
+		return strconv.AppendInt(b, src.decoded[i].size, 10), nil
+	case wire.ItemBinary:
+		return src.binary(b, &src.decoded[i], item)
+	case wire.ItemPreview:
+		return src.preview(b, item, m.Size), nil
 	case wire.ItemEnvelope:
 		return append(b, src.detail.Envelope...), nil
 	case wire.ItemBody:
@@ -240,6 +261,7 @@ type source struct {
 	detail  *mailbox.Detail
 	located bool         // detail has been read again, see locate
 	reader  *body.Reader // opened when an item needs it
+	decoded []decoded    // what the items are of BINARY, by item
 	begun   bool         // a part of the response has been written
 }
 
@@ -260,11 +282,17 @@ func (s *source) unfinished(err error) error {
 }
 
 // prepare opens the message when an item needs its octets, before anything of the response is written.
-func (s *source) prepare() error {
-	reads := false
+func (s *source) prepare(size int64) error {
+	reads, decodes := false, false
 	for _, item := range s.f.items {
 		switch item.Kind {
 		case wire.ItemSection, wire.ItemRFC822, wire.ItemRFC822Text, wire.ItemRFC822Header:
+		case wire.ItemBinary, wire.ItemBinarySize:
+			reads, decodes = true, true
+			continue
+		case wire.ItemPreview:
+			reads = reads || previews(item, size)
+			continue
 		default:
 			continue
 		}
@@ -280,7 +308,9 @@ func (s *source) prepare() error {
 		return nil
 	}
 	var err error
-	s.reader, err = s.f.view.Open(s.f.ctx, s.seq)
+	if s.reader, err = s.f.view.Open(s.f.ctx, s.seq); err == nil && decodes {
+		err = s.decode(size)
+	}
 	return err
 }
 

@@ -51,7 +51,27 @@ func (s *session) create(cmd *wire.Command) error {
 		}
 		use = givenUses[i]
 	}
-	return s.account.Create(s.ctx, name, use)
+	if err := s.account.Create(s.ctx, name, use); err != nil {
+		return err
+	}
+	f, err := s.account.Status(s.ctx, strings.TrimSuffix(name, string(mailbox.Delimiter)))
+	if err != nil {
+		return err
+	}
+	id, err := s.mailboxID(f)
+	if err != nil {
+		return err
+	}
+	return ok("MAILBOXID ("+id+")", "CREATE completed") // RFC 8474, 4.1
+}
+
+// mailboxID is the id of a folder (RFC 8474).
+func (s *session) mailboxID(f mailbox.Folder) (string, error) {
+	ids, err := s.srv.boxes.ObjectIDs(s.ctx)
+	if err != nil {
+		return "", err
+	}
+	return ids.Mailbox(s.account.ID(), f.ID), nil
 }
 
 func (s *session) deleteFolder(cmd *wire.Command) error {
@@ -144,9 +164,7 @@ func (s *session) status(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := s.useStatus(st.Items); err != nil {
-		return err
-	}
+	s.useStatus(st.Items)
 	f, err := s.account.Status(s.ctx, name)
 	if err != nil {
 		return err
@@ -157,17 +175,11 @@ func (s *session) status(cmd *wire.Command) error {
 	return s.tellStatus(st.Mailbox, f, st.Items)
 }
 
-// useStatus checks the items that are asked for, before anything is told, and notes what they say of the client.
-func (s *session) useStatus(items []string) error {
-	for _, item := range items {
-		switch item {
-		case "HIGHESTMODSEQ":
-			s.useCondStore()
-		case "MAILBOXID": // RFC 8474 is not offered
-			return bad("Unknown STATUS item")
-		}
+// useStatus notes what the items that are asked for say of the client.
+func (s *session) useStatus(items []string) {
+	if slices.Contains(items, "HIGHESTMODSEQ") {
+		s.useCondStore()
 	}
-	return nil
 }
 
 // tellStatus writes the STATUS response of a folder.
@@ -198,6 +210,12 @@ func (s *session) tellStatus(wireName string, f mailbox.Folder, items []string) 
 			b = strconv.AppendUint(b, f.HighestModSeq, 10)
 		case "APPENDLIMIT": // RFC 7889
 			b = s.appendLimit(b)
+		case "MAILBOXID":
+			id, err := s.mailboxID(f)
+			if err != nil {
+				return err
+			}
+			b = append(append(append(b, '('), id...), ')')
 		default:
 			return bad("Unknown STATUS item")
 		}
@@ -219,9 +237,7 @@ func (s *session) list(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := s.useStatus(l.ReturnStatus); err != nil {
-		return err
-	}
+	s.useStatus(l.ReturnStatus)
 	folders, err := s.account.Folders(s.ctx)
 	if err != nil {
 		return err

@@ -45,6 +45,10 @@ func (c *compiled) key(k *wire.SearchKey) (func(*candidate) verdict, error) {
 		return c.flag(k.Text), nil
 	case wire.SearchHeader, wire.SearchBody, wire.SearchText, wire.SearchSentBefore, wire.SearchSentOn, wire.SearchSentSince:
 		return c.reading(k), nil
+	case wire.SearchThreadID: // no message has one
+		return func(*candidate) verdict { return fails }, nil
+	case wire.SearchEmailID:
+		return c.content(k.Text)
 	}
 	return c.plain(k), nil
 }
@@ -66,6 +70,12 @@ func (c *compiled) plain(k *wire.SearchKey) func(*candidate) verdict {
 		test = func(m *candidate) bool { return c.age(m) >= k.Number }
 	case wire.SearchYounger:
 		test = func(m *candidate) bool { return c.age(m) <= k.Number }
+	case wire.SearchSavedBefore:
+		test = func(m *candidate) bool { return dayOf(savedOf(m.meta)) < day }
+	case wire.SearchSavedOn:
+		test = func(m *candidate) bool { return dayOf(savedOf(m.meta)) == day }
+	case wire.SearchSavedSince:
+		test = func(m *candidate) bool { return dayOf(savedOf(m.meta)) >= day }
 	case wire.SearchBefore:
 		test = func(m *candidate) bool { return dayOf(m.meta.Date) < day }
 	case wire.SearchOn:
@@ -95,6 +105,24 @@ func (c *compiled) inSet(k *wire.SearchKey) func(*candidate) bool {
 
 // age is how many seconds ago a message arrived.
 func (c *compiled) age(m *candidate) int64 { return c.now.Unix() - m.meta.Date.Unix() }
+
+// savedOf is when a message was put into its folder; where that is not known, its internal date stands for it (RFC 8514, 4.3).
+func savedOf(m *mailbox.Meta) time.Time {
+	if m.Saved.IsZero() {
+		return m.Date
+	}
+	return m.Saved
+}
+
+// content tests for the messages whose content has an id (RFC 8474, 6).
+func (c *compiled) content(email string) (func(*candidate) verdict, error) {
+	ids, err := c.session.srv.boxes.ObjectIDs(c.session.ctx)
+	if err != nil {
+		return nil, err
+	}
+	id, known := ids.Content(email)
+	return func(m *candidate) verdict { return verdictOf(known && m.meta.Body == id) }, nil
+}
 
 // dayOf is a day as a number that grows with it; time and zone are disregarded (RFC 3501, 6.4.4).
 func dayOf(t time.Time) int {

@@ -49,6 +49,12 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 	}
 	s.printf("* OK [UIDVALIDITY %d] UIDs are valid\r\n* OK [UIDNEXT %d] Next UID\r\n", f.UIDValidity, f.UIDNext)
 	s.printf("* OK [HIGHESTMODSEQ %d] Highest\r\n", f.HighestModSeq)
+	id, err := s.mailboxID(f)
+	if err != nil {
+		s.unselect()
+		return err
+	}
+	s.printf("* OK [MAILBOXID (%s)] Id\r\n", id)
 	if sel.QResync != nil {
 		if err := s.resync(&q); err != nil {
 			s.unselect()

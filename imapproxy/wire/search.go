@@ -37,11 +37,16 @@ const (
 	SearchSentBefore                 // the same for the Date field
 	SearchSentOn
 	SearchSentSince
-	SearchLarger  // more octets than Number
-	SearchSmaller // fewer
-	SearchModSeq  // modification sequence at least Number (RFC 7162)
-	SearchOlder   // internal date Number seconds ago or more (RFC 5032)
-	SearchYounger // … or less
+	SearchLarger      // more octets than Number
+	SearchSmaller     // fewer
+	SearchModSeq      // modification sequence at least Number (RFC 7162)
+	SearchOlder       // internal date Number seconds ago or more (RFC 5032)
+	SearchYounger     // … or less
+	SearchSavedBefore // the same as SearchBefore for the time of saving (RFC 8514)
+	SearchSavedOn
+	SearchSavedSince
+	SearchEmailID  // the id of the content is Text (RFC 8474)
+	SearchThreadID // that of the thread
 )
 
 // SearchKey is one test, or several.
@@ -171,7 +176,7 @@ func flagKey(name string) SearchKey { return SearchKey{Op: SearchFlag, Text: nam
 
 // plainKeys are the keys without arguments.
 var plainKeys = map[string]SearchKey{
-	"ALL":      {Op: SearchAnd},
+	"ALL": {Op: SearchAnd}, "SAVEDATESUPPORTED": {Op: SearchAnd},
 	"ANSWERED": flagKey(`\Answered`), "DELETED": flagKey(`\Deleted`), "DRAFT": flagKey(`\Draft`),
 	"FLAGGED": flagKey(`\Flagged`), "SEEN": flagKey(`\Seen`), "RECENT": flagKey(`\Recent`),
 	"UNANSWERED": not(flagKey(`\Answered`)), "UNDELETED": not(flagKey(`\Deleted`)), "UNDRAFT": not(flagKey(`\Draft`)),
@@ -188,6 +193,7 @@ var textKeys = map[string]SearchKey{
 
 var dateKeys = map[string]SearchOp{
 	"BEFORE": SearchBefore, "ON": SearchOn, "SINCE": SearchSince,
+	"SAVEDBEFORE": SearchSavedBefore, "SAVEDON": SearchSavedOn, "SAVEDSINCE": SearchSavedSince,
 	"SENTBEFORE": SearchSentBefore, "SENTON": SearchSentOn, "SENTSINCE": SearchSentSince,
 }
 
@@ -264,6 +270,12 @@ func (p *searchParser) otherKey(word string) (SearchKey, error) {
 	case "UID":
 		set, err := p.NumSet()
 		return SearchKey{Op: SearchUID, Set: set}, err
+	case "EMAILID", "THREADID":
+		id, err := p.Atom()
+		if word == "THREADID" {
+			return SearchKey{Op: SearchThreadID, Text: id}, err
+		}
+		return SearchKey{Op: SearchEmailID, Text: id}, err
 	case "MODSEQ":
 		return p.modSeq()
 	}

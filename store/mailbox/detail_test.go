@@ -29,3 +29,24 @@ func TestOldStructure(t *testing.T) {
 		}
 	}
 }
+
+// TestOldMessage: what was stored before the time of saving was noted is read, and does not pretend to know it.
+func TestOldMessage(t *testing.T) {
+	m := message{UID: 7, Flags: Flags{Seen, 5}, ModSeq: 9, Size: 1000, Date: -5, Zone: -60, Body: 300, Saved: 1_800_000_000}
+	row := m.encode()
+	if got, err := decodeMessage(7, row); err != nil || got != m {
+		t.Errorf("%+v, %v", got, err)
+	}
+	m.Saved = 0
+	old := m.encode()
+	old = old[:len(old)-1]
+	old[0] = rowVersion
+	if got, err := decodeMessage(7, old); err != nil || got != m {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, damaged := range [][]byte{nil, row[:len(row)-1], append(old, 0), append([]byte{3}, row[1:]...)} {
+		if got, err := decodeMessage(7, damaged); err == nil {
+			t.Errorf("%v is read as %+v", damaged, got)
+		}
+	}
+}

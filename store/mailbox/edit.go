@@ -108,7 +108,7 @@ func (f *folderEdit) add(m message) (message, error) {
 	if f.row.UIDNext == math.MaxUint32 {
 		return m, ErrUIDsUsedUp
 	}
-	m.UID, m.ModSeq = f.row.UIDNext, f.modseq()
+	m.UID, m.ModSeq, m.Saved = f.row.UIDNext, f.modseq(), uint32(min(max(f.s.opt.Now().Unix(), 0), math.MaxUint32))
 	f.row.UIDNext++
 	f.count(&m, +1)
 	f.change.added = append(f.change.added, m)

@@ -20,7 +20,7 @@ type change struct {
 }
 
 // index is an open folder in memory: what FETCH FLAGS, SEARCH by flag or date and sequence numbers need, for all views of it.
-// 56 octets a message. It holds what transactions committed, in their order: they end in any order, so a change that comes
+// 64 octets a message. It holds what transactions committed, in their order: they end in any order, so a change that comes
 // early waits in early for those before it.
 //
 // Lock order: openFolders.mu before index.mu. Neither is held while the store is asked.

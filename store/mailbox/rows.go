@@ -13,6 +13,7 @@ import (
 // Keys. Numbers are big-endian, so that order of key is order of number; an account id has no slash.
 //
 //	m/v                                     the highest UIDVALIDITY given to any folder: 4 octets
+//	m/o                                     the key that ids of objects are made with: 16 octets
 //	m/a/<account>                           accountRow
 //	m/n/<account>/<name>                    folder id
 //	m/f/<account>/<folder:4>                folderRow
@@ -23,6 +24,7 @@ import (
 //	m/s/<account>/<folder:4><uid:4><uid:4><version:2>  Signature of the messages between two UIDs
 const (
 	keyValidity    = "m/v"
+	keyObjects     = "m/o"
 	tableAccount   = "m/a/"
 	tableName      = "m/n/"
 	tableFolder    = "m/f/"
@@ -78,6 +80,7 @@ func lastUint32(key []byte) uint32 {
 const (
 	rowVersion       = 1
 	structureVersion = 2 // with References
+	messageVersion   = 2 // with the time it was saved
 )
 
 var errRow = errors.New("stored row is damaged")
@@ -171,6 +174,7 @@ func (r *folderRow) folder(id uint32) Folder {
 // message is one message of a folder: its row, and its entry in the index of an open folder.
 type message struct {
 	UID    uint32 // not in the row: the key says it
+	Saved  uint32 // when it was put into the folder, Unix seconds; 0: not known
 	Zone   int16  // of the internal date, minutes east
 	Flags  Flags
 	ModSeq uint64
@@ -180,23 +184,27 @@ type message struct {
 }
 
 func (m *message) encode() []byte {
-	b := make([]byte, 0, 40)
-	b = append(b, rowVersion, byte(m.Flags.System))
+	b := make([]byte, 0, 48)
+	b = append(b, messageVersion, byte(m.Flags.System))
 	b = binary.AppendUvarint(b, m.Flags.Keywords)
 	b = binary.AppendUvarint(b, m.ModSeq)
 	b = binary.AppendUvarint(b, uint64(m.Size))
 	b = binary.AppendVarint(b, m.Date)
 	b = binary.AppendVarint(b, int64(m.Zone))
-	return binary.AppendUvarint(b, uint64(m.Body))
+	b = binary.AppendUvarint(b, uint64(m.Body))
+	return binary.AppendUvarint(b, uint64(m.Saved))
 }
 
 func decodeMessage(uid uint32, b []byte) (m message, err error) {
-	d := newDecoder(b)
+	d, version := newDecoderOf(b, messageVersion)
 	m.UID = uid
 	m.Flags = Flags{System(d.byte()), d.uint()}
 	m.ModSeq, m.Size = d.uint(), int64(d.uint())
 	m.Date, m.Zone = d.int(), int16(d.int())
 	m.Body = body.ID(d.uint())
+	if version > rowVersion {
+		m.Saved = uint32(d.uint())
+	}
 	return m, d.end("message")
 }
 

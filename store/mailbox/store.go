@@ -54,6 +54,7 @@ type Store struct {
 	known  known
 	// signing makes the index of searches.
 	signing signing
+	objects objects
 }
 
 // New answers the mail store on st and bodies. Both stay the caller's to close.

@@ -73,6 +73,7 @@ type Meta struct {
 	ModSeq uint64
 	Size   int64
 	Date   time.Time // internal date, with the zone it was given in
+	Saved  time.Time // when it was put into the folder; zero: it came before that was noted
 	Body   body.ID
 }
 

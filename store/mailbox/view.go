@@ -202,9 +202,13 @@ func (v *View) Message(seq uint32) (Meta, bool) {
 	if !ok {
 		return Meta{}, false
 	}
+	var saved time.Time
+	if m.Saved > 0 {
+		saved = time.Unix(int64(m.Saved), 0).UTC()
+	}
 	return Meta{
 		UID: m.UID, Flags: m.Flags, Recent: v.isRecent(m.UID), ModSeq: m.ModSeq, Size: m.Size, Body: m.Body,
-		Date: time.Unix(m.Date, 0).In(zone(m.Zone)),
+		Date: time.Unix(m.Date, 0).In(zone(m.Zone)), Saved: saved,
 	}, true
 }
 
