@@ -20,9 +20,12 @@ func (s *session) idle(cmd *wire.Command) error {
 	s.closeUnused(time.Minute)
 	var ex *exchange
 	var answered chan *reply
+	begin := func() { s.out.printf("+ idling\r\n") }
 	if s.sel != nil && s.sel.up.caps["IDLE"] {
 		answered = make(chan *reply, 1)
-		ex = &exchange{asks: true, proceed: make(chan struct{}, 1), done: func(r *reply) { answered <- r }}
+		// News that come right behind the mail store's "+" may be read before this goroutine runs on. Thunderbird that is told of them
+		// before it is told to wait loses its place.
+		ex = &exchange{asks: true, asked: begin, proceed: make(chan struct{}, 1), done: func(r *reply) { answered <- r }}
 		if err := s.sel.up.send(s.ctx, ex); err != nil {
 			return err
 		}
@@ -37,9 +40,10 @@ func (s *session) idle(cmd *wire.Command) error {
 		case err != nil:
 			return err
 		}
+	} else {
+		begin()
 	}
 	s.attend()
-	s.out.printf("+ idling\r\n")
 	var line []byte
 	rerr := s.out.flush()
 	if rerr == nil {

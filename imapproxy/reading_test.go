@@ -95,6 +95,32 @@ func TestCommandsBetweenNews(t *testing.T) {
 	}
 }
 
+// TestNewsBehindIdle: what a mail store tells in one breath with its "+" comes to the client behind ours.
+func TestNewsBehindIdle(t *testing.T) {
+	c := talking(t, func(_ net.Conn, command func(string) string) {
+		command("")
+		command(opened)
+		for i := 2; ; i++ {
+			command("+ go on\r\n* 3 EXISTS\r\n") // which DONE answers, a line without a tag
+			if command(fmt.Sprintf("p%d OK done\r\n", i)) == "" {
+				return
+			}
+		}
+	})
+	c.ok("SELECT INBOX")
+	for i := range 50 {
+		c.send(fmt.Sprintf("i%d IDLE\r\n", i))
+		if line := c.next(); line != "+ idling" {
+			t.Fatalf("first: %q", line)
+		}
+		if line := c.next(); line != "* 3 EXISTS" {
+			t.Fatalf("then: %q", line)
+		}
+		c.send("DONE\r\n")
+		c.until(fmt.Sprintf("i%d OK", i))
+	}
+}
+
 // TestRefusedBeforeAsking: of a mail store that answers NO where it should have asked for more, the client is told so, whoever reads.
 func TestRefusedBeforeAsking(t *testing.T) {
 	c := talking(t, func(_ net.Conn, command func(string) string) {

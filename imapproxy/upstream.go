@@ -65,6 +65,8 @@ type exchange struct {
 	// data is offered each untagged response while the exchange is the oldest unanswered one, and answers whether it took
 	// it. It runs in who reads.
 	data func(*wire.ResponseReader, *wire.Response) (took bool, err error)
+	// asked runs in who reads when the mail store first asks for more, before anything behind that is read.
+	asked func()
 	// proceed is sent to when the mail store asks for more ("+ …"); capacity one.
 	proceed chan struct{}
 	// done gets the tagged answer, or nil when the connection was lost. It runs in who reads.
@@ -466,6 +468,10 @@ func (u *upstream) proceed() {
 		u.mu.Lock()
 		ex.waits = ex.asks
 		u.mu.Unlock()
+		if ex.asked != nil {
+			ex.asked()
+			ex.asked = nil
+		}
 		select {
 		case ex.proceed <- struct{}{}:
 		default: // a second "+" means nothing
