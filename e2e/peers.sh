@@ -25,6 +25,8 @@ need smtp-sink postfix
 need slapd slapd
 need ldapsearch ldap-utils
 need chromium chromium
+need thunderbird thunderbird
+need certutil libnss3-tools
 fc-list 2>/dev/null | grep -q DejaVu || missing="$missing fontconfig fonts-dejavu-core"
 /usr/bin/python3 -c "import ldap3" >/dev/null 2>&1 || missing="$missing python3-ldap3"
 if [ "${1-}" = bench ]; then

@@ -1,0 +1,513 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"balorg/gateway"
+)
+
+// The documents of Thunderbird's windows.
+const (
+	mainWindow    = "chrome://messenger/content/messenger.xhtml"
+	composeWindow = "chrome://messenger/content/messengercompose/messengercompose.xhtml"
+)
+
+// TestThunderbird is what a secretary does all day, in the program as Debian has it. Real are the dialog that adds an account and all that
+// it fetches, reads and makes; connections, folders, messages, windows and the dialogs that refuse. Not real: names are looked up by a
+// preference instead of DNS, keys are pressed and buttons clicked by scripts, and there is no screen.
+func TestThunderbird(t *testing.T) {
+	dir := t.TempDir()
+	names := []string{"autoconfig." + domain, "autodiscover." + domain, domain}
+	certified(t, dir, names...)
+	d := startDemoIn(t, dir)
+	const before = "      - {account: paul.bernard@clinique-des-sapins.fr, rights: write, send: on-behalf}\n"
+	const given = "      - {account: noemie.martin@clinique-des-sapins.fr, rights: write, send: no}\n"
+	d.edit("delegations.yaml", before, before+given)
+	d.eventually(newsTimeout, "the delegation", func() error {
+		if got := d.shared(noemie); !strings.Contains(got, shared(urgences, "INBOX")) {
+			return fmt.Errorf("noemie has %s", got)
+		}
+		return nil
+	})
+	tb := d.startThunderbird(names...)
+	for _, step := range []struct {
+		name string
+		does func(*testing.T, *thunderbird)
+	}{
+		{"autoconfig", tbAutoconfig},
+		{"folders", tbFolders},
+		{"reading", tbReading},
+		{"flags", tbFlags},
+		{"moving", tbMoving},
+		{"searching", tbSearching},
+		{"completion", tbCompletion},
+		{"idle", tbIdle},
+		{"replying", tbReplying},
+		{"refusals", tbRefusals},
+		{"withdrawal", func(t *testing.T, tb *thunderbird) { tbWithdrawal(t, tb, given) }},
+	} {
+		ok := t.Run(step.name, func(t *testing.T) {
+			defer func(outer *testing.T) { d.t = outer }(d.t)
+			d.t = t
+			step.does(t, tb)
+		})
+		if !ok {
+			return // the next one begins where this one was to end
+		}
+	}
+}
+
+// tbAutoconfig: an address is enough, and the person's password.
+func tbAutoconfig(t *testing.T, tb *thunderbird) {
+	d := tb.d
+	var found string
+	tb.script("account.js", &found, "Noémie Martin", address(noemie))
+	for _, want := range []string{"IMAP", "SMTP", "localhost", address(noemie), "SSL/TLS"} {
+		if !strings.Contains(found, want) {
+			t.Errorf("what is found lacks %s:\n%s", want, found)
+		}
+	}
+	tb.picture(mainWindow, "settings")
+	var made struct{ Incoming, Outgoing, Identity []any }
+	tb.script("password.js", &made, password(noemie))
+	port := func(address string) float64 {
+		n, err := strconv.Atoi(d.port(address))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return float64(n)
+	}
+	const overTLS, normalPassword = 3.0, 3.0 // nsMsgSocketType.SSL, nsMsgAuthMethod.passwordCleartext
+	for _, tt := range []struct{ got, want []any }{
+		{made.Incoming, []any{"imap", "localhost", port(d.imaps()), overTLS, normalPassword, address(noemie)}},
+		{made.Outgoing, []any{"smtp", "localhost", port(d.listeners.Submissions[0]), overTLS, normalPassword, address(noemie)}},
+		{made.Identity, []any{"Noémie Martin", address(noemie)}},
+	} {
+		if !slices.Equal(tt.got, tt.want) {
+			t.Errorf("the account has %v, want %v", tt.got, tt.want)
+		}
+	}
+}
+
+// folders are the names that a LIST answers.
+func (c *client) folders(pattern string) (all []string) {
+	c.t.Helper()
+	for _, line := range c.ok("LIST \"\" %q", pattern).untagged {
+		_, name, ok := strings.Cut(line, ` "/" `)
+		if ok && strings.HasPrefix(line, "* LIST ") {
+			all = append(all, strings.Trim(name, `"`))
+		}
+	}
+	return all
+}
+
+// tbFolders: the secretariat is the INBOX, the others stand below Comptes, and there is nothing else.
+func tbFolders(t *testing.T, tb *thunderbird) {
+	want := login(t, tb.d, noemie).folders("*")
+	slices.Sort(want)
+	for _, needed := range []string{"INBOX", shared(noemie, "INBOX"), shared(urgences, "INBOX")} {
+		if !slices.Contains(want, needed) {
+			t.Fatalf("the server does not list %s: %q", needed, want)
+		}
+	}
+	var got []string
+	tb.run("waiting for the folders", `
+		const [count] = args;
+		await until(() => mailFolders().length >= count && mailFolders().every(f => f.QueryInterface(Ci.nsIMsgImapMailFolder).verifiedAsOnlineFolder));
+		return mailFolders().map(nameOf)`, &got, len(want))
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("Thunderbird has %q\nthe server %q", got, want)
+	}
+	var shown map[string][]string
+	tb.run("looking at the INBOXes", `
+		const shown = {};
+		for (const [name, count] of Object.entries(args[0])) {
+			const folder = folderNamed(name);
+			await fresh(folder, () => subjects(folder).length >= count);
+			shown[name] = subjects(folder);
+		}
+		return shown`, &shown, map[string]int{"INBOX": 6, shared(urgences, "INBOX"): 3, shared(noemie, "INBOX"): 0})
+	if in := shown["INBOX"]; len(in) != 6 || !strings.Contains(strings.Join(in, "\n"), "Ordonnance à préciser : posologie illisible") {
+		t.Errorf("the INBOX is not the secretariat's: %q", in)
+	}
+	if in := shown[shared(urgences, "INBOX")]; len(in) != 3 || !strings.Contains(strings.Join(in, "\n"), "Résultat urgent : troponine") {
+		t.Errorf("the emergency's INBOX holds %q", in)
+	}
+	if in := shown[shared(noemie, "INBOX")]; len(in) != 0 {
+		t.Errorf("her own INBOX holds %q", in)
+	}
+	var special map[string]string
+	tb.run("looking at special folders", `
+		const is = { Sent: Ci.nsMsgFolderFlags.SentMail, Drafts: Ci.nsMsgFolderFlags.Drafts, Trash: Ci.nsMsgFolderFlags.Trash, Junk: Ci.nsMsgFolderFlags.Junk };
+		return Object.fromEntries(Object.entries(is).map(([kind, flag]) => [kind, mailFolders().filter(f => f.getFlag(flag)).map(nameOf).join()]))`, &special)
+	for kind, want := range map[string]string{"Sent": "Envoy&AOk-s", "Drafts": "Brouillons", "Trash": "Corbeille", "Junk": "Ind&AOk-sirables"} {
+		if special[kind] != want {
+			t.Errorf("%s is %q, want %q", kind, special[kind], want)
+		}
+	}
+}
+
+// tbReading: a message is shown, and read for the whole team; the trace tells who read it.
+func tbReading(t *testing.T, tb *thunderbird) {
+	const subject = "Sortie d'hospitalisation"
+	owner := open(t, tb.d, claire, secretariat)
+	if m := owner.find("INBOX", subject); len(m) != 1 || strings.Contains(m[0].flags, `\Seen`) {
+		t.Fatalf("before: %+v", m)
+	}
+	var text string
+	tb.run("reading", `
+		await show("INBOX", args[0]);
+		return text(args[0])`, &text, subject)
+	if !strings.Contains(text, "Nous confirmons la prise en charge à domicile dès demain matin") {
+		t.Errorf("it shows %q", text)
+	}
+	tb.run("making room", `
+		const { folderPaneSplitter, messagePaneSplitter } = pane();
+		folderPaneSplitter.width = 330;
+		messagePaneSplitter.width = 400;`, nil)
+	tb.picture(mainWindow, "folders")
+	var seen stored
+	tb.d.eventually(newsTimeout, "that it is read", func() error {
+		if seen = owner.find("INBOX", subject)[0]; !strings.Contains(seen.flags, `\Seen`) {
+			return fmt.Errorf("its flags are %s", seen.flags)
+		}
+		return nil
+	})
+	read := tb.d.trace("--mailbox", address(secretariat), "--person", address(noemie), "--action", "read")
+	if !slices.ContainsFunc(read, func(r record) bool { return r.Folder == "INBOX" && contains(r.UIDs, seen.uid) }) {
+		t.Errorf("that she read %s is not in the trace: %+v", seen.uid, read)
+	}
+}
+
+// contains tells whether a set of UIDs as the trace writes it has one.
+func contains(set, uid string) bool {
+	n, err := strconv.Atoi(uid)
+	for _, part := range strings.Split(set, ",") {
+		from, to, ok := strings.Cut(part, ":")
+		if !ok {
+			to = from
+		}
+		low, err1 := strconv.Atoi(from)
+		high, err2 := strconv.Atoi(to)
+		if err == nil && err1 == nil && err2 == nil && low <= n && n <= high {
+			return true
+		}
+	}
+	return false
+}
+
+// tbFlags: stars and tags go both ways.
+func tbFlags(t *testing.T, tb *thunderbird) {
+	const subject = "Résultats d'analyses"
+	const ascii = "analyses - dossier" // as SEARCH of this test's client takes it
+	tb.run("flagging", `
+		const folder = folderNamed("INBOX"), message = await messageIn(folder, args[0]);
+		folder.markMessagesFlagged([message], true);
+		folder.addKeywordsToMessages([message], "$label1");`, nil, subject)
+	owner := open(t, tb.d, claire, secretariat)
+	var m stored
+	tb.d.eventually(newsTimeout, "the flags", func() error {
+		if m = owner.find("INBOX", ascii)[0]; !strings.Contains(m.flags, `\Flagged`) || !strings.Contains(m.flags, "$label1") {
+			return fmt.Errorf("they are %s", m.flags)
+		}
+		return nil
+	})
+	owner.ok("SELECT INBOX")
+	owner.ok(`UID STORE %s -FLAGS.SILENT (\Flagged $label1)`, m.uid)
+	owner.ok(`UID STORE %s +FLAGS.SILENT ($label2)`, m.uid)
+	tb.run("waiting for a colleague's flags", `
+		const message = find(folderNamed("INBOX"), args[0]);
+		await until(() => !message.isFlagged && message.getStringProperty("keywords").split(" ").includes("$label2") && !message.getStringProperty("keywords").includes("$label1"));`, nil, subject)
+}
+
+// tbMoving: a message goes from the secretariat to her own mailbox, whole and once, and a copy comes back.
+func tbMoving(t *testing.T, tb *thunderbird) {
+	const subject, ascii = "Ordonnance à préciser", "posologie illisible"
+	own := shared(noemie, "INBOX")
+	c := login(t, tb.d, noemie)
+	was := c.find("INBOX", ascii)
+	if len(was) != 1 {
+		t.Fatalf("there are %d", len(was))
+	}
+	const copying = `
+		const [from, to, subject, move] = args, source = folderNamed(from), target = folderNamed(to);
+		MailServices.copy.copyMessages(source, [find(source, subject)], target, move, null, main.msgWindow, true);
+		await messageIn(target, subject);
+		await until(() => move == !find(source, subject));`
+	tb.run("moving", copying, nil, "INBOX", own, subject, true)
+	if left := c.find("INBOX", ascii); len(left) != 0 {
+		t.Errorf("it is left in the secretariat's: %+v", left)
+	}
+	there := c.find(own, ascii)
+	if len(there) != 1 || there[0].octets != was[0].octets {
+		t.Fatalf("in her own there are %d, or it is another", len(there))
+	}
+	tb.run("copying back", copying, nil, own, "INBOX", subject, false)
+	if back := c.find("INBOX", ascii); len(back) != 1 || back[0].octets != was[0].octets {
+		t.Errorf("of the copy there are %d, or it is another", len(back))
+	}
+	for mailbox, action := range map[string]string{secretariat: "move", noemie: "append"} {
+		if len(tb.d.trace("--mailbox", address(mailbox), "--person", address(noemie), "--action", action)) == 0 {
+			t.Errorf("the trace of %s has no %s", mailbox, action)
+		}
+	}
+}
+
+// tbSearching: what is searched for on the server, accents included.
+func tbSearching(t *testing.T, tb *thunderbird) {
+	for _, tt := range []struct {
+		folder, attribute, text string
+		want                    []string
+	}{
+		{"INBOX", "Subject", "Résultats d'analyses", []string{"Résultats d'analyses - dossier nº 2026-11-0482"}},
+		{"INBOX", "Body", "posologie", []string{"Ordonnance à préciser : posologie illisible"}},
+		{"INBOX", "Sender", "beatrice.lefevre", []string{"Demande de rendez-vous : consultation de cardiologie", "Demande de rendez-vous : consultation de cardiologie"}}, // it takes "Re:" off
+		{shared(urgences, "INBOX"), "Body", "brancard", []string{"Relève de nuit"}},
+		{"INBOX", "Body", "brancard", nil},
+	} {
+		var got []string
+		tb.run("searching", `
+			const [name, attribute, wanted] = args, folder = folderNamed(name), found = [];
+			const search = Cc["@mozilla.org/messenger/searchSession;1"].createInstance(Ci.nsIMsgSearchSession);
+			search.addScopeTerm(Ci.nsMsgSearchScope.onlineMail, folder);
+			const term = search.createTerm();
+			term.attrib = Ci.nsMsgSearchAttrib[attribute];
+			term.op = Ci.nsMsgSearchOp.Contains;
+			const value = term.value;
+			value.attrib = term.attrib;
+			value.str = wanted;
+			term.value = value;
+			search.appendTerm(term);
+			let ended = false;
+			search.registerListener({ onSearchHit: message => found.push(message.mime2DecodedSubject), onSearchDone: () => { ended = true; }, onNewSearch() {} });
+			search.search(main.msgWindow);
+			await until(() => ended);
+			return found.sort();`, &got, tt.folder, tt.attribute, tt.text)
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s of %s with %s: %q", tt.attribute, tt.folder, tt.text, got)
+		}
+	}
+}
+
+// tbCompletion: addresses come from the directory as they are typed, and never those of the red list.
+func tbCompletion(t *testing.T, tb *thunderbird) {
+	tb.run("adding the directory", `
+		const [port, user, secret] = args;
+		const id = MailServices.ab.newAddressBook("Annuaire", `+"`ldaps://localhost:${port}/dc=mssante,dc=fr??sub?(objectclass=*)`"+`, Ci.nsIAbManager.LDAP_DIRECTORY_TYPE);
+		const directory = MailServices.ab.getDirectoryFromId(id).QueryInterface(Ci.nsIAbLDAPDirectory);
+		directory.authDn = user;
+		const login = Cc["@mozilla.org/login-manager/loginInfo;1"].createInstance(Ci.nsILoginInfo);
+		login.init(directory.lDAPURL.prePath, null, directory.lDAPURL.spec, "", secret, "", "");
+		await Services.logins.addLoginAsync(login);
+		Services.prefs.setBoolPref("ldap_2.autoComplete.useDirectory", true);
+		Services.prefs.setCharPref("ldap_2.autoComplete.directoryServer", directory.dirPrefId);
+		await compose({}, user);`, nil, tb.d.port(tb.d.listeners.LDAPS[0]), address(noemie), password(noemie))
+	const typing = `
+		const input = writing().document.getElementById("toAddrInput"), { controller } = input;
+		input.value = "";
+		controller.resetInternalState(); // what was found before is not what is waited for
+		input.focus();
+		type(args[0]);
+		await until(() => controller.searchString == args[0] && controller.searchStatus > Ci.nsIAutoCompleteController.STATUS_SEARCHING);
+		return Array.from({ length: controller.matchCount }, (_, i) => controller.getValueAt(i));`
+	for _, tt := range []struct{ typed, want string }{
+		{"léa.petit", ""}, {"lea.petit", ""}, {"petit léa", ""},
+		{"secrétariat clinique des sap", mssante(secretariat)},
+		{"paul bern", mssante(paul)},
+		{"durand", mssante(claire)},
+	} {
+		var got []string
+		tb.run("typing "+tt.typed, typing, &got, tt.typed)
+		all := strings.Join(got, "\n")
+		if strings.Contains(all, "lea.petit@") || tt.want == "" && len(got) != 0 || tt.want != "" && !strings.Contains(all, tt.want) {
+			t.Errorf("%q is completed by %q", tt.typed, got)
+		}
+	}
+	tb.picture(composeWindow, "directory")
+	tb.run("closing", `await discard()`, nil)
+}
+
+// tbIdle: messages come while the INBOX is open. The second comes when nothing has been asked for: the server's word alone brings it.
+func tbIdle(t *testing.T, tb *thunderbird) {
+	tb.run("opening the INBOX", `
+		account().incomingServer.doBiff = false; // nor does it look now and then
+		await show("INBOX");
+		main.arrived = [];
+		MailServices.mfn.addListener({ msgAdded: message => main.arrived.push(message.mime2DecodedSubject) }, Ci.nsIMsgFolderNotificationService.msgAdded);`, nil)
+	for i, subject := range []string{"Patient en route", consultation} {
+		reply := operator(t, tb.d).submit("dr.martin@chu-exemple.mssante.fr", []string{mssante(secretariat)}, crlf(fmt.Sprintf(letter, subject, i)))
+		if !strings.HasPrefix(reply, "250 ") {
+			t.Fatalf("reply %q", reply)
+		}
+		tb.run("waiting for "+subject, `await until(() => main.arrived.includes(args[0]), () => main.arrived)`, nil, subject)
+	}
+}
+
+// consultation is the subject of a message that comes and is answered.
+const consultation = "Compte rendu de consultation"
+
+// letter is what comes from another operator, with a subject and a number.
+const letter = `From: Dr Alain MARTIN <dr.martin@chu-exemple.mssante.fr>
+To: =?utf-8?q?Secr=C3=A9tariat_-_Clinique_des_Sapins?= <secretariat@sapins.mssante.fr>
+Subject: %[1]s
+Date: Mon, 23 Nov 2026 10:00:00 +0100
+Message-ID: <consultation-%[2]d@chu-exemple.mssante.fr>
+MIME-Version: 1.0
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: 8bit
+
+Bonjour,
+
+Le compte rendu de votre patiente est prêt. Souhaitez-vous un rendez-vous de contrôle ?
+
+Dr Martin
+`
+
+// tbReplying: an answer goes out as the organisation, with one copy in its Sent folder.
+func tbReplying(t *testing.T, tb *thunderbird) {
+	d := tb.d
+	const subject = consultation
+	var from, to string
+	tb.run("adding the identity and replying", `
+		const [name, email, subject] = args, identity = MailServices.accounts.createIdentity();
+		identity.copy(account().defaultIdentity);
+		identity.fullName = name;
+		identity.email = email;
+		account().addIdentity(identity);
+		await show("INBOX", subject);
+		await text(subject);
+		pane().messageBrowser.contentWindow.commandController.doCommand("cmd_reply");
+		await written();`, nil, "Secrétariat - Clinique des Sapins", mssante(secretariat), subject)
+	tb.run("writing", `
+		const w = writing();
+		w.GetCurrentEditor().insertText("Bonjour Docteur,\n\nMardi à 14 h 30 convient.\n\nLe secrétariat\n");
+		return w.document.getElementById("msgIdentity").value`, &from)
+	tb.run("whom to", `return writing().document.querySelector("mail-address-pill").fullAddress`, &to)
+	if want := "Secrétariat - Clinique des Sapins <" + mssante(secretariat) + ">"; from != want {
+		t.Errorf("it is from %s, want %s", from, want)
+	}
+	if !strings.Contains(to, "dr.martin@chu-exemple.mssante.fr") {
+		t.Errorf("it is to %s", to)
+	}
+	tb.picture(composeWindow, "reply")
+	var said []string
+	tb.run("sending", `return send()`, &said)
+	if len(said) > 0 {
+		t.Fatalf("Thunderbird says %q", said)
+	}
+	left := d.sunk("Re: " + subject)
+	if !strings.Contains(left.octets, secretariatName) || left.from != "<"+mssante(secretariat)+">" || !strings.Contains(left.octets, "In-Reply-To: <consultation-1@chu-exemple.mssante.fr>") {
+		t.Errorf("what left is from %s:\n%s", left.from, left.octets)
+	}
+	if text := strings.ToLower(left.octets); strings.Contains(text, "noemie") || strings.Contains(text, "noémie") {
+		t.Errorf("what left names the person:\n%s", left.octets)
+	}
+	var copies []string
+	tb.run("looking at Sent", `
+		const sent = folderNamed(args[1]);
+		await messageIn(sent, args[0]);
+		return subjects(sent).filter(s => s.includes(args[0]))`, &copies, subject, sentFolder)
+	if len(copies) != 1 {
+		t.Errorf("Thunderbird shows %d copies", len(copies))
+	}
+	c := login(t, d, noemie)
+	c.one(d, sentFolder, "Re: "+subject)
+	for _, folder := range c.folders("%") {
+		if folder != "INBOX" && folder != sentFolder && folder != "Comptes" && len(c.find(folder, subject)) > 0 {
+			t.Errorf("it also stands in %s", folder)
+		}
+	}
+	d.eventually(newsTimeout, `\Answered`, func() error {
+		if m := c.find("INBOX", subject)[0]; !strings.Contains(m.flags, `\Answered`) {
+			return fmt.Errorf("its flags are %s", m.flags)
+		}
+		return nil
+	})
+	tb.run("waiting for its mark", `await until(() => find(folderNamed("INBOX"), args[0]).isReplied ?? (find(folderNamed("INBOX"), args[0]).flags & Ci.nsMsgMessageFlags.Replied))`, nil, subject)
+	if sends := d.trace("--mailbox", address(secretariat), "--person", address(noemie), "--action", "send"); len(sends) != 1 {
+		t.Errorf("the trace has %+v", sends)
+	}
+}
+
+// tbRefusals: what the server refuses is told in its own words, and nothing is sent or kept.
+func tbRefusals(t *testing.T, tb *thunderbird) {
+	d := tb.d
+	for _, tt := range []struct{ from, to, want string }{
+		{address(urgences), address(claire), "Vous ne pouvez pas envoyer de message en tant que " + address(urgences)},
+		{mssante(secretariat), "quelquun@example.org", "example.org"},
+	} {
+		var said []string
+		tb.run("sending from "+tt.from, `
+			const [email, to] = args;
+			if (!account().identities.some(i => i.email == email)) {
+				const identity = MailServices.accounts.createIdentity();
+				identity.copy(account().defaultIdentity);
+				identity.email = email;
+				account().addIdentity(identity);
+			}
+			await compose({ to, subject: "Refus", body: "<p>Bonjour</p>" }, email);
+			const said = await send();
+			await discard();
+			return said`, &said, tt.from, tt.to)
+		if len(said) != 1 || !strings.Contains(said[0], tt.want) {
+			t.Errorf("from %s to %s Thunderbird says %q", tt.from, tt.to, said)
+		}
+	}
+	c := login(t, d, noemie)
+	for _, folder := range []string{sentFolder, shared(urgences, sentFolder), "Brouillons"} {
+		if kept := c.find(folder, "Refus"); len(kept) > 0 {
+			t.Errorf("%s has %d of them", folder, len(kept))
+		}
+	}
+	for _, e := range jsonLines[gateway.QueueEntry](d, "queue list", "--all") {
+		if string(e.Mailbox.Address) == address(urgences) {
+			t.Errorf("the queue has %+v", e)
+		}
+	}
+}
+
+// tbWithdrawal: when a delegation is taken away its folders go, the open one included, and no other.
+func tbWithdrawal(t *testing.T, tb *thunderbird, given string) {
+	d := tb.d
+	tb.run("opening what will go", `
+		main.said = [];
+		MailServices.mailSession.addUserFeedbackListener({
+			onAlert(message) {
+				main.said.push(message);
+				return true; // instead of a dialog
+			},
+		});
+		await show(args[0], "Relève");
+		await text("Relève");`, nil, shared(urgences, "INBOX"))
+	d.edit("delegations.yaml", given, "")
+	d.eventually(newsTimeout, "the end of the delegation", func() error {
+		if got := d.shared(noemie); strings.Contains(got, address(urgences)) {
+			return fmt.Errorf("noemie has %s", got)
+		}
+		return nil
+	})
+	want := login(t, d, noemie).folders("*")
+	slices.Sort(want)
+	var said []string
+	tb.run("looking for folders", `
+		let looks = 0;
+		await until(() => {
+			if (looks++ % 40 == 0) {
+				discover();
+			}
+			return mailFolders().map(nameOf).sort().join() == args[0].join();
+		}, () => [mailFolders().map(nameOf), main.said]);
+		const folder = await show("INBOX");
+		await fresh(folder, () => subjects(folder).length == 8);
+		return main.said`, &said, want)
+	for _, s := range said {
+		if !strings.Contains(s, "No such mailbox") { // which it says of a folder that it has open
+			t.Errorf("Thunderbird says %q", s)
+		}
+	}
+}
