@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,6 +41,11 @@ func newServerTaking(tb testing.TB, maxMessage int64) *embedded.Server {
 // newServerWith is newServer with options of the mail store; its clock stands still.
 func newServerWith(tb testing.TB, opt mailbox.Options) *embedded.Server {
 	tb.Helper()
+	return newServerLogging(tb, opt, nil)
+}
+
+func newServerLogging(tb testing.TB, opt mailbox.Options, log *slog.Logger) *embedded.Server {
+	tb.Helper()
 	st := storetest.New(tb)
 	bodies, err := body.New(st, tb.TempDir(), body.Options{})
 	if err != nil {
@@ -48,7 +54,7 @@ func newServerWith(tb testing.TB, opt mailbox.Options) *embedded.Server {
 	opt.Now = func() time.Time { return time.Unix(1_800_000_000, 0) }
 	boxes := mailbox.New(st, bodies, opt)
 	storetest.CheckAtEnd(tb, st, boxes, body.Checker{Bodies: bodies, Referrers: []body.Referrer{boxes}})
-	return embedded.New(boxes, embedded.Options{Subscriptions: subscription.New(st)})
+	return embedded.New(boxes, embedded.Options{Logger: log, Subscriptions: subscription.New(st)})
 }
 
 // client is a mail client that says lines and hears lines.

@@ -274,7 +274,7 @@ func (s *source) begin(b []byte) []byte {
 
 // unfinished is what an error means to the response: once a part is written, nothing can be told but by the end of the connection.
 func (s *source) unfinished(err error) error {
-	if !s.begun || errors.Is(err, errBroken) {
+	if !s.begun || errors.Is(err, errBroken) || s.f.lost != nil { // a client that is gone is no fault of the message
 		return err
 	}
 	s.f.log.ErrorContext(s.f.ctx, "reading a message", slog.Any("error", err))
