@@ -143,9 +143,15 @@ func TestProfile(t *testing.T) {
 func TestSetup(t *testing.T) {
 	d := newDesk(t, settings)
 	p := d.as("noemie.martin").get("/setup")
-	for _, want := range []string{"<td>993</td>", "STARTTLS", "dc=mssante,dc=fr", "secretariat@clinique-des-sapins.fr*noemie.martin@clinique-des-sapins.fr"} {
+	for _, want := range []string{
+		"<td>993</td>", "STARTTLS", "dc=mssante,dc=fr", "secretariat@clinique-des-sapins.fr*noemie.martin@clinique-des-sapins.fr",
+		`Secrétariat - Clinique des Sapins <span class="address">&lt;secretariat@sapins.mssante.fr&gt;</span>`,
+	} {
 		if !strings.Contains(p.body, want) {
-			t.Errorf("the page lacks %q", want)
+			t.Errorf("the page lacks %q:\n%s", want, p.body)
 		}
+	}
+	if p := d.as("paul.bernard").get("/setup"); !strings.Contains(p.body, "&lt;urgences@clinique-des-sapins.fr&gt;") || strings.Contains(p.body, "&lt;secretariat@") {
+		t.Errorf("whom Paul writes as:\n%s", p.body)
 	}
 }

@@ -16,6 +16,17 @@ type setupBody struct {
 	Mailboxes []policy.Access
 }
 
+// Writes are the mailboxes of services that the person may send for.
+func (b setupBody) Writes() []*policy.Account {
+	var all []*policy.Account
+	for _, access := range b.Mailboxes {
+		if !access.Own && access.Send != policy.SendNo {
+			all = append(all, access.Mailbox)
+		}
+	}
+	return all
+}
+
 // setup says how to set up a mail program.
 func (p *Portal) setup(c *call) {
 	c.show(http.StatusOK, "setup", view{
