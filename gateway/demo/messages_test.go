@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"balorg/configs"
 )
 
 func TestMessagesAreWellFormed(t *testing.T) {
@@ -70,5 +72,24 @@ func partNames(t *testing.T, msg *mail.Message) string {
 			t.Fatal(err)
 		}
 		names = append(names, p.FileName())
+	}
+}
+
+// TestSampleMailCanBeAnswered: the demo's trust space has whoever writes to its mailboxes.
+func TestSampleMailCanBeAnswered(t *testing.T) {
+	config, err := configs.Examples.ReadFile("demo/balorg.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range Messages(time.Now()) {
+		from, err := mail.ParseAddress(m.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, domain, _ := strings.Cut(from.Address, "@")
+		local := domain == "sapins.mssante.fr" || domain == "clinique-des-sapins.fr"
+		if !local && !strings.Contains(string(config), "\n    - "+domain+"\n") {
+			t.Errorf("an answer to %s would be refused", from)
+		}
 	}
 }
