@@ -20,6 +20,7 @@ type nowhere struct{}
 func (nowhere) Depart(context.Context, string) (auth.Departure, error) {
 	return auth.Departure{}, &auth.Unavailable{}
 }
+
 func (nowhere) Arrive(context.Context, auth.Arrival) (auth.Result, error) {
 	return auth.Result{}, &auth.Refusal{}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -303,10 +304,7 @@ func (l *ledger) changes() (changed []Lock, gone []LockKey) {
 
 // squeeze lets go of what matters least: what is far from its limit, unless the account was successful there. The caller holds t.mu.
 func (l *ledger) squeeze(changed []Lock, gone []LockKey) ([]Lock, []LockKey) {
-	all := make(map[LockKey]Lock, len(l.written)+len(changed))
-	for k, one := range l.written {
-		all[k] = one
-	}
+	all := maps.Clone(l.written)
 	for _, one := range changed {
 		all[one.LockKey] = one
 	}
