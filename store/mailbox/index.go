@@ -41,6 +41,8 @@ type index struct {
 	savedRecent uint32 // what the folder's row says
 	signed      uint32 // messages up to here have a signature, as far as is known
 	messages    []message
+	sums        sums
+	numbers     []uint32 // the UIDs of messages, which views share; nil: to be made
 	keywords    []string
 	early       map[uint64]change
 	advanced    chan struct{} // closed and replaced when modseq grows
@@ -48,7 +50,48 @@ type index struct {
 	// Expunged messages some view has not been told of: it still answers for them.
 	ghosts map[uint32]ghost
 
-	refs int // under openFolders.mu
+	refs, held int // under openFolders.mu; how many messages it is counted for while it has no view
+}
+
+// sums are what the messages of an index come to.
+type sums struct {
+	unseen, deleted uint32
+	size            int64
+	first           uint32 // number of the first unseen message, as of the modification sequence at
+	at              uint64
+}
+
+func (s *sums) count(m *message, by int) {
+	if m.Flags.System&Seen == 0 {
+		s.unseen += uint32(by)
+	}
+	if m.Flags.System&Deleted != 0 {
+		s.deleted += uint32(by)
+	}
+	s.size += int64(by) * m.Size
+}
+
+// uids answers the UIDs of all messages, which nobody may change, under the write lock.
+func (x *index) uids() []uint32 {
+	if x.numbers == nil {
+		x.numbers = make([]uint32, len(x.messages))
+		for i := range x.messages {
+			x.numbers[i] = x.messages[i].UID
+		}
+	}
+	return x.numbers
+}
+
+// firstUnseen answers the number of the first message without \Seen, from 1, 0 when there is none, under the write lock.
+func (x *index) firstUnseen() uint32 {
+	if x.sums.unseen == 0 {
+		return 0
+	}
+	if x.sums.at != x.modseq {
+		i := slices.IndexFunc(x.messages, func(m message) bool { return m.Flags.System&Seen == 0 })
+		x.sums.first, x.sums.at = uint32(i+1), x.modseq
+	}
+	return x.sums.first
 }
 
 type ghost struct {
@@ -98,6 +141,10 @@ func (x *index) load(ctx context.Context, st store.Store) error {
 func (x *index) replace(row *folderRow, messages []message) {
 	old := x.messages
 	x.messages, x.keywords = messages, row.Keywords
+	x.numbers, x.sums = nil, sums{}
+	for i := range messages {
+		x.sums.count(&messages[i], +1)
+	}
 	x.validity, x.uidNext = row.UIDValidity, row.UIDNext
 	x.firstRecent, x.savedRecent = max(x.firstRecent, row.FirstRecent), row.FirstRecent
 	for _, m := range old {
@@ -143,11 +190,17 @@ func (x *index) drain() {
 func (x *index) take(c change) {
 	for _, m := range c.flags {
 		if i, ok := x.find(m.UID); ok {
+			x.sums.count(&x.messages[i], -1)
+			x.sums.count(&m, +1)
 			x.messages[i] = m
 			x.lastFlags = c.modseq
 		}
 	}
+	if len(c.added)+len(c.expunged) > 0 {
+		x.numbers = nil
+	}
 	for _, m := range c.added {
+		x.sums.count(&m, +1)
 		x.messages = append(x.messages, m)
 		x.uidNext = m.UID + 1
 	}
@@ -167,6 +220,7 @@ func (x *index) take(c change) {
 		if i == len(c.expunged) || c.expunged[i] != m.UID {
 			return false
 		}
+		x.sums.count(&m, -1)
 		if len(x.views) > 0 {
 			x.ghosts[m.UID] = ghost{m, c.modseq}
 		}

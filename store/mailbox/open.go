@@ -11,10 +11,10 @@ import (
 )
 
 // keptIndexes is how many folders without a view stay in memory: a client that goes through its folders, or comes back every
-// minute, does not make each SELECT read them anew. Folders of more than keptMessages are not kept.
+// minute, does not make each SELECT read them anew. All of them together are of no more than keptMessages, 28 MB.
 const (
 	keptIndexes  = 32
-	keptMessages = 20_000
+	keptMessages = 500_000
 )
 
 // openFolders are the indexes of folders that sessions have open, or had lately.
@@ -23,6 +23,7 @@ type openFolders struct {
 	mu   sync.Mutex
 	byID map[folderKey]*index
 	idle []*index // without views, the longest unused first
+	held int      // messages of those
 }
 
 func (o *openFolders) init(st store.Store) { o.st, o.byID = st, map[folderKey]*index{} }
@@ -37,7 +38,7 @@ func (o *openFolders) acquire(ctx context.Context, key folderKey) (*index, error
 		o.byID[key] = x
 	}
 	if i := slices.Index(o.idle, x); i >= 0 {
-		o.idle = slices.Delete(o.idle, i, i+1)
+		o.forget(i)
 	}
 	x.refs++
 	o.mu.Unlock()
@@ -91,17 +92,25 @@ func (o *openFolders) release(x *index) {
 		return
 	}
 	x.mu.RLock()
-	keep := !x.gone && !x.stale && len(x.messages) <= keptMessages
+	size := len(x.messages)
+	keep := !x.gone && !x.stale && size <= keptMessages
 	x.mu.RUnlock()
 	if !keep {
 		delete(o.byID, x.key)
 		return
 	}
-	o.idle = append(o.idle, x)
-	if len(o.idle) > keptIndexes {
+	o.idle, x.held = append(o.idle, x), size
+	o.held += size
+	for len(o.idle) > keptIndexes || o.held > keptMessages {
 		delete(o.byID, o.idle[0].key)
-		o.idle = slices.Delete(o.idle, 0, 1)
+		o.forget(0)
 	}
+}
+
+// forget takes an index out of those without views.
+func (o *openFolders) forget(i int) {
+	o.held -= o.idle[i].held
+	o.idle = slices.Delete(o.idle, i, i+1)
 }
 
 func (o *openFolders) lookup(key folderKey) *index {

@@ -1,6 +1,9 @@
 package mailbox
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Sync brings the view up to date and answers what changed, in the order to be told. Expunges are taken up only when
 // allowExpunge, since they move sequence numbers (RFC 3501, 7.4.1); until then the view keeps the messages. ErrNoFolder means
@@ -46,6 +49,9 @@ func (v *View) Sync(ctx context.Context, allowExpunge bool) ([]Event, error) {
 // dropExpunged takes the messages out that the index no longer has.
 func (v *View) dropExpunged(events []Event) []Event {
 	kept, j := v.uids[:0], 0
+	if v.shared {
+		kept, v.shared = make([]uint32, 0, len(v.uids)), false
+	}
 	for _, uid := range v.uids {
 		for j < len(v.x.messages) && v.x.messages[j].UID < uid {
 			j++
@@ -63,6 +69,22 @@ func (v *View) dropExpunged(events []Event) []Event {
 	return events
 }
 
+// begin takes up all messages, under the index's lock.
+func (v *View) begin() {
+	x := v.x
+	v.uids, v.shared, v.lastUID = slices.Clip(x.uids()), true, x.uidNext-1
+	recent := uidRange{x.firstRecent, x.uidNext}
+	v.addRecent(recent)
+	if recent.lo < recent.hi {
+		first, _ := x.find(recent.lo)
+		v.recents = uint32(len(x.messages) - first)
+	}
+	if !v.readOnly {
+		x.firstRecent = max(x.firstRecent, x.uidNext)
+	}
+	v.keywords, v.modseq = len(x.keywords), x.modseq
+}
+
 // refresh takes up new messages and keywords, under the index's lock.
 func (v *View) refresh() {
 	x := v.x
@@ -75,6 +97,7 @@ func (v *View) refresh() {
 			v.addRecent(uidRange{max(x.firstRecent, v.lastUID+1), x.uidNext})
 		}
 	}
+	v.shared = v.shared && start == len(x.messages) // else the list is copied when it grows: it has no room
 	for _, m := range x.messages[start:] {
 		v.uids = append(v.uids, m.UID)
 		if v.isRecent(m.UID) {

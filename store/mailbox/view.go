@@ -22,6 +22,7 @@ type View struct {
 	changed  chan struct{}
 
 	uids     []uint32 // by sequence number, from 1
+	shared   bool     // uids are the index's: not to be changed in place
 	lastUID  uint32   // the highest UID the view has had
 	modseq   uint64   // flags and new messages up to here are known
 	expunged uint64   // expunges up to here are known; under the index's lock
@@ -67,9 +68,8 @@ func (a *Account) Select(ctx context.Context, name string, readOnly bool) (*View
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	v.uids = make([]uint32, 0, len(x.messages)+len(x.messages)/8)
 	v.expunged = x.modseq
-	v.refresh()
+	v.begin()
 	x.views[v] = struct{}{}
 	if first, _ := x.find(x.signed + 1); len(x.messages)-first >= stretchMessages {
 		a.s.signing.want(key)
@@ -132,6 +132,10 @@ func (v *View) Folder() Folder {
 	defer v.x.mu.RUnlock()
 	f.UIDNext, f.HighestModSeq = max(v.lastUID+1, f.UIDNext), v.modseq
 	f.Messages, f.Recent, f.Keywords = v.Len(), v.recents, v.x.keywords
+	if v.current() {
+		f.Unseen, f.Deleted, f.Size = v.x.sums.unseen, v.x.sums.deleted, v.x.sums.size
+		return f
+	}
 	f.Unseen, f.Deleted, f.Size = 0, 0, 0
 	for i := range v.uids {
 		if m, ok := v.get(i); ok {
@@ -146,6 +150,9 @@ func (v *View) Folder() Folder {
 	}
 	return f
 }
+
+// current tells whether the view has all that the index has and nothing else, under the index's lock.
+func (v *View) current() bool { return v.modseq == v.x.modseq && v.expunged >= v.x.lastExpunge }
 
 // ModSeq is the modification sequence up to which the session has been told of changes, but for expunges.
 func (v *View) ModSeq() uint64 { return v.modseq }
@@ -243,8 +250,11 @@ func (v *View) get(i int) (message, bool) {
 
 // FirstUnseen answers the sequence number of the first message without \Seen, 0 when there is none.
 func (v *View) FirstUnseen() uint32 {
-	v.x.mu.RLock()
-	defer v.x.mu.RUnlock()
+	v.x.mu.Lock()
+	defer v.x.mu.Unlock()
+	if v.current() {
+		return v.x.firstUnseen()
+	}
 	for i := range v.uids {
 		if m, ok := v.get(i); ok && m.Flags.System&Seen == 0 {
 			return uint32(i + 1)
