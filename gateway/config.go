@@ -21,8 +21,11 @@ import (
 // Config is balorg.yaml. Each section belongs to the package that uses it; the zero value of every key means its default, and
 // configs/balorg.yaml describes them all.
 type Config struct {
-	Hostname       configs.Value[string] `yaml:"hostname"`
-	PublicURL      configs.Value[string] `yaml:"public_url"`
+	Hostname  configs.Value[string] `yaml:"hostname"`
+	PublicURL configs.Value[string] `yaml:"public_url"`
+
+	TrustedProxies configs.OneOrMore[configs.Value[Network]] `yaml:"trusted_proxies"`
+
 	State          string                `yaml:"state"`
 	Store          StoreConfig           `yaml:"store"`
 	Listen         ListenConfig          `yaml:"listen"`
@@ -216,6 +219,7 @@ func (c *Config) check() configs.Problems {
 		}
 	}
 	problems = append(problems, checkPublicURL(c.PublicURL)...)
+	problems = append(problems, checkProxies(c.TrustedProxies)...)
 	oneOf(&problems, c.Log.Format, "text", "json")
 	if p := c.IMAP.SharedPrefix; p.Set && !validPrefix(p.V) {
 		problems.Add(p.Pos, "a word of letters, digits and hyphens, such as Comptes", "%q cannot be the folder of shared mailboxes", p.V)
@@ -290,6 +294,8 @@ func (c *Config) frozen(next *Config) string {
 		return "hostname"
 	case c.publicURL() != next.publicURL():
 		return "public_url"
+	case !slices.Equal(c.proxies(), next.proxies()):
+		return "trusted_proxies"
 	case c.Store != next.Store:
 		return "store"
 	case !c.Listen.equal(next.Listen):

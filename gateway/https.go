@@ -45,6 +45,7 @@ func (g *Gateway) newPortal(cfg *Config) error {
 		Tokens: deviceTokens{g}, Activate: g.activate, Shortest: cfg.Authentication.Shortest(), Unused: cfg.Authentication.Unused(),
 		Administration: administration{g}, Inviter: administration{g}, Export: g.exportAccounts, Settings: g.clientSettings(cfg),
 		Origin:   cfg.publicURL(),
+		Proxies:  cfg.proxies(),
 		Language: cfg.Language.V, Logger: g.log, Metrics: g.reg,
 	})
 	if err != nil {

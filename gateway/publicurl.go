@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -30,6 +31,25 @@ func checkPublicURL(v configs.Value[string]) (problems configs.Problems) {
 		problems.Add(v.Pos, "https://messagerie.example.org, without a path", "%q is not where browsers reach the portal", v.V)
 	}
 	return problems
+}
+
+// checkProxies answers what is wrong with trusted_proxies.
+func checkProxies(proxies []configs.Value[Network]) (problems configs.Problems) {
+	for _, p := range proxies {
+		if netip.Prefix(p.V).IsValid() && netip.Prefix(p.V).Bits() == 0 {
+			problems.Add(p.Pos, "the address of the proxy", "everybody would be believed about where a request comes from")
+		}
+	}
+	return problems
+}
+
+// proxies are those whose word on who asks is taken.
+func (c *Config) proxies() []netip.Prefix {
+	all := make([]netip.Prefix, len(c.TrustedProxies))
+	for i, p := range c.TrustedProxies {
+		all[i] = netip.Prefix(p.V)
+	}
+	return all
 }
 
 // publicURL is where browsers reach the portal, without a slash at its end, or empty where that is the listener itself.

@@ -16,3 +16,19 @@ func TestPublicURLMistakes(t *testing.T) {
 		}
 	}
 }
+
+func TestTrustedProxyMistakes(t *testing.T) {
+	path := folder(t, withDemo(t, "trusted_proxies: [192.0.2.10, 0.0.0.0/0, ::/0, nginx]\n"))
+	got := problemsOf(path)
+	want := []string{
+		"balorg.yaml:1:31: everybody would be believed about where a request comes from (hint: the address of the proxy)",
+		"balorg.yaml:1:42: everybody would be believed about where a request comes from (hint: the address of the proxy)",
+		`balorg.yaml:1:48: an entry of trusted_proxies: "nginx" is no network; write 192.0.2.0/24, 2001:db8::/32 or one address`,
+	}
+	for i, line := range want {
+		if i >= len(got) || got[i] != line {
+			t.Errorf("problems %q, want first %q", got, want)
+			break
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -75,9 +76,10 @@ type Options struct {
 	Settings       Settings
 	Administration Administration
 	Inviter        Inviter
-	Export         Export // nil: there are no exports
-	Language       string // of the platform: fr or en; empty is fr
-	Origin         string // where browsers reach the pages through a proxy, such as https://host; empty: as they name it
+	Export         Export         // nil: there are no exports
+	Language       string         // of the platform: fr or en; empty is fr
+	Proxies        []netip.Prefix // whose word on who asks is taken
+	Origin         string         // where browsers reach the pages through a proxy, such as https://host; empty: as they name it
 	Logger         *slog.Logger
 	Metrics        prometheus.Registerer
 }
@@ -160,6 +162,7 @@ func (p *Portal) routes() (http.Handler, error) {
 func (p *Portal) fence(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header(), r.Host)
+		r.RemoteAddr = asked(r, p.opt.Proxies)
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		counted := &counting{ResponseWriter: w, status: http.StatusOK}
 		defer func() {
