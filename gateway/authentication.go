@@ -94,6 +94,7 @@ func (g *Gateway) newAuth(cfg *Config) error {
 		opt.Certificates.Revoked = (&revocations{path: cfg.path(crl.V)}).read
 	}
 	g.auth = auth.New(opt)
+	g.countLocks()
 	// A state that is damaged must open to be checked.
 	if err := g.auth.LoadLocks(context.Background()); err != nil {
 		g.log.Error("refused log-ins are counted from nothing", slog.Any("error", err))

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"balorg/gateway/control"
 	"balorg/mail"
 	"balorg/policy/auth"
@@ -86,6 +88,16 @@ func authKind(kind lock.Kind) auth.LockKind {
 	case lock.Pair:
 	}
 	return auth.LockPair
+}
+
+// countLocks has the metrics tell how many are locked.
+func (g *Gateway) countLocks() {
+	for _, kind := range []auth.LockKind{auth.LockAccount, auth.LockNetwork, auth.LockPair} {
+		g.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "balorg_gateway_locked_count", Help: "Accounts, networks and pairs of both whose log-ins are not looked at after too many failures.",
+			ConstLabels: prometheus.Labels{"kind": string(kind)},
+		}, func() float64 { return float64(g.auth.Locked(kind)) }))
+	}
 }
 
 // keepLocks writes what is counted of refused log-ins, a moment later, until ctx ends.

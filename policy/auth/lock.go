@@ -377,6 +377,34 @@ func (a *Authenticator) RunLocks(ctx context.Context, failed func(error)) {
 	}
 }
 
+// Locked is how many of a kind no attempt is looked at of at the moment.
+func (a *Authenticator) Locked(kind LockKind) (n int) {
+	t := a.throttle
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now, limit := t.now(), t.limit(kind)
+	count := func(c *counter) {
+		if c.current(now) >= limit {
+			n++
+		}
+	}
+	switch kind {
+	case LockAccount:
+		for _, c := range t.accounts {
+			count(c)
+		}
+	case LockNetwork:
+		for _, c := range t.networks {
+			count(c)
+		}
+	case LockPair:
+		for _, r := range t.pairs {
+			count(&r.fails)
+		}
+	}
+	return n
+}
+
 // Locks lists what is counted of refused log-ins at the moment, the fullest first.
 func (a *Authenticator) Locks() []LockState { return a.throttle.list() }
 
