@@ -43,17 +43,15 @@ func (s *source) preview(b []byte, item wire.FetchItem, size int64) []byte {
 		if looked++; looked > previewParts {
 			break
 		}
-		if words := previewOf(s.text(p), p.Type == "text/html"); words != "" {
+		r, known := text.Undo(io.NewSectionReader(s.reader, p.Body, min(p.End-p.Body, previewRead)), p.Encoding)
+		if !known {
+			continue
+		}
+		if words := previewOf(text.UTF8(r, p.Charset), p.Type == "text/html"); words != "" {
 			return wire.AppendString(b, words)
 		}
 	}
 	return append(b, `""`...)
-}
-
-// text answers the beginning of a part's text as UTF-8.
-func (s *source) text(p structure.Part) io.Reader {
-	r, _ := text.Undo(io.NewSectionReader(s.reader, p.Body, min(p.End-p.Body, previewRead)), p.Encoding)
-	return text.UTF8(r, p.Charset)
 }
 
 // previewOf answers the first words of a text.
