@@ -45,6 +45,7 @@ var refusals = []struct {
 	{mailbox.ErrExpunged, answer{"NO", "EXPUNGEISSUED", "Some of the messages no longer exist"}},
 	{mailbox.ErrNoMessage, answer{"BAD", "", "No such message"}},
 	{mailbox.ErrUIDsUsedUp, answer{"NO", "LIMIT", "Mailbox has given its last UID"}},
+	{store.ErrTooBig, answer{"NO", "LIMIT", "This is too much for one command"}},
 	{store.ErrFull, answer{"NO", "LIMIT", "The server has no room left"}},
 	{store.ErrUnavailable, answer{"NO", "UNAVAILABLE", "The mail store is not available at the moment"}},
 }

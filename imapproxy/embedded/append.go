@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"balorg/imapproxy/wire"
-	"balorg/store"
 	"balorg/store/mailbox"
 )
 
@@ -37,22 +36,21 @@ func (s *session) append(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
-	var all []mailbox.Incoming
-	defer func() {
-		for _, in := range all {
-			in.Message.Discard()
-		}
-	}()
+	var all mailbox.Together
+	defer all.Discard()
 	for more := true; more; {
-		if len(all) == maxAppended {
+		if all.Len() == maxAppended {
 			return errTooManyAppended()
 		}
 		in, err := s.incoming(head, cmd.Message, room)
 		if err != nil {
 			return err
 		}
-		all = append(all, in)
 		room -= in.Message.Size()
+		if err := all.Add(in); err != nil {
+			in.Message.Discard()
+			return s.passed(err)
+		}
 		if more, err = s.in.EndAppend(); err != nil {
 			return endError(err)
 		}
@@ -62,10 +60,7 @@ func (s *session) append(cmd *wire.Command) error {
 			}
 		}
 	}
-	placed, err := s.account.DeliverAll(s.ctx, name, all)
-	if errors.Is(err, store.ErrTooBig) {
-		return errTooManyAppended()
-	}
+	placed, err := s.account.DeliverAll(s.ctx, name, &all)
 	if err != nil {
 		return orTryCreate(err)
 	}
@@ -159,7 +154,12 @@ func (s *session) receive(m *mailbox.Message, binary bool) error {
 	case failed == nil:
 		return nil
 	}
-	if _, err := s.in.EndAppend(); err != nil { // what is left of the message
+	return s.passed(failed)
+}
+
+// passed is why a message that has been accepted is not taken, once its command has been read on to the next message or its end.
+func (s *session) passed(failed error) error {
+	if _, err := s.in.EndAppend(); err != nil {
 		return endError(err)
 	}
 	return failed

@@ -64,6 +64,11 @@ func TestManyAppended(t *testing.T) {
 	if got := c.do("APPEND INBOX%s", strings.Repeat(" "+literal("x"), 501)); !strings.HasPrefix(got[len(got)-1], "NO [LIMIT] ") {
 		t.Errorf("%q", got)
 	}
+	// So are those whose structure alone would fill a transaction.
+	parts := "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\n", 3000)
+	if got := c.do("APPEND INBOX%s", strings.Repeat(" "+literal(parts), 8)); !strings.HasPrefix(got[len(got)-1], "NO [LIMIT] ") {
+		t.Errorf("%q", got)
+	}
 	c.expect(step{"STATUS INBOX (MESSAGES)", []string{"* STATUS INBOX (MESSAGES 60)", "OK…"}})
 }
 

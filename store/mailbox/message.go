@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"balorg/store"
@@ -113,7 +114,11 @@ func (m *Message) StoreTx(tx store.Writer) (body.ID, error) {
 
 // Deliver puts a message into a folder and answers once it is durable. The message is used up when it answers nil.
 func (a *Account) Deliver(ctx context.Context, name string, m *Message, flags FlagSet, date time.Time) (Placed, error) {
-	placed, err := a.DeliverAll(ctx, name, []Incoming{{m, flags, date}})
+	var t Together
+	if err := t.Add(Incoming{m, flags, date}); err != nil {
+		return Placed{}, err
+	}
+	placed, err := a.DeliverAll(ctx, name, &t)
 	if err != nil {
 		return Placed{}, err
 	}
@@ -127,27 +132,56 @@ type Incoming struct {
 	Date    time.Time
 }
 
-// inlineTogether is how many octets of messages that are delivered together are in the transaction; the others' are in files. Its rest is for
-// what is stored beside each.
-const inlineTogether = 1 << 20
+// Together are messages that are to be in a folder all or none. The zero value has none.
+type Together struct {
+	messages     []Incoming
+	inline, rows int64 // octets in the transaction: of messages, and of what is stored beside them
+}
 
-// DeliverAll is Deliver for messages that are to be there all or none; they get UIDs in their order. store.ErrTooBig when they are more than
-// one transaction holds, which is some hundred.
-func (a *Account) DeliverAll(ctx context.Context, name string, messages []Incoming) ([]Placed, error) {
-	inline := int64(0)
-	for i, in := range messages {
-		if inline += in.Message.size; i > 0 && inline > inlineTogether {
-			if err := in.Message.useFile(); err != nil {
-				return nil, err
-			}
-		}
-		if err := in.Message.Finish(); err != nil {
-			return nil, err
+// What one transaction has of messages that come together: of their octets the rest is in files, and what is stored beside them must
+// leave room for rows and references.
+const (
+	inlineTogether = 1 << 20
+	rowsTogether   = 2 << 20
+)
+
+// Add adds a message that has come in whole, and lets go of what is not needed any more to store it. store.ErrTooBig when the messages are more than one
+// transaction holds, which is some hundred. The message stays the caller's to discard.
+func (t *Together) Add(in Incoming) error {
+	if t.inline += in.Message.size; len(t.messages) > 0 && t.inline > inlineTogether {
+		t.inline -= in.Message.size
+		if err := in.Message.useFile(); err != nil {
+			return err
 		}
 	}
-	placed := make([]Placed, len(messages))
+	if err := in.Message.Finish(); err != nil {
+		return err
+	}
+	for _, piece := range slices.Concat(in.Message.detail, in.Message.header) {
+		t.rows += int64(len(piece))
+	}
+	if len(t.messages) > 0 && t.rows > rowsTogether {
+		return fmt.Errorf("%w: messages that come together", store.ErrTooBig)
+	}
+	t.messages = append(t.messages, in)
+	return nil
+}
+
+// Len is how many messages there are.
+func (t *Together) Len() int { return len(t.messages) }
+
+// Discard gives up messages that have not been delivered.
+func (t *Together) Discard() {
+	for _, in := range t.messages {
+		in.Message.Discard()
+	}
+}
+
+// DeliverAll is Deliver for messages that are to be there all or none; they get UIDs in their order.
+func (a *Account) DeliverAll(ctx context.Context, name string, t *Together) ([]Placed, error) {
+	placed := make([]Placed, len(t.messages))
 	err := a.s.update(ctx, func(tx store.Writer) (err error) {
-		for i, in := range messages {
+		for i, in := range t.messages {
 			if placed[i], err = a.DeliverTx(tx, name, in.Message, in.Flags, in.Date); err != nil {
 				return err
 			}
@@ -157,9 +191,7 @@ func (a *Account) DeliverAll(ctx context.Context, name string, messages []Incomi
 	if err != nil {
 		return nil, fmt.Errorf("deliver message: %w", err)
 	}
-	for _, in := range messages {
-		in.Message.Discard()
-	}
+	t.Discard()
 	last := placed[len(placed)-1]
 	// What fails here is to show it, and is tried again when a session looks. The message is kept: told otherwise, the sender would
 	// send it again.
