@@ -59,7 +59,7 @@ func (o *offline) Call(ctx context.Context, op string, args any, each func(json.
 	switch op {
 	case OpReload, OpSessions, OpEndSession:
 		return control.ErrNoDaemon
-	case OpAuditList, OpAuditVerify, OpAuditExport, OpCheckStore, OpQueueList, OpQueueShow, OpQueueRetry, OpQueueRemove, OpDirectorySearch, OpDirectoryStatus,
+	case OpAuditList, OpAuditVerify, OpAuditExport, OpCheckStore, OpRepairStore, OpQueueList, OpQueueShow, OpQueueRetry, OpQueueRemove, OpDirectorySearch, OpDirectoryStatus,
 		OpTokenList, OpTokenRevoke, OpLockList, OpLockClear, OpBackup:
 		return fmt.Errorf("there is no state in %s yet; the daemon makes it when it first starts", o.loaded.Config.StateDir())
 	case OpExplain, OpAccountList, OpDelegationList:

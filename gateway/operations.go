@@ -33,6 +33,7 @@ const (
 	OpQueueRetry  = "queue.retry"
 	OpQueueRemove = "queue.remove"
 	OpCheckStore  = "check-store"
+	OpRepairStore = "repair-store"
 
 	OpAccountList    = "account.list"
 	OpDelegationList = "delegation.list"
@@ -208,19 +209,8 @@ func (st *state) operations(a admin) map[string]control.Op {
 		OpAuditExport: func(ctx context.Context, _ json.RawMessage, emit func(any) error) error {
 			return st.trace.Export(ctx, lineEmitter{emit})
 		},
-		OpCheckStore: func(ctx context.Context, _ json.RawMessage, emit func(any) error) error {
-			problems, err := st.check(ctx)
-			if err != nil {
-				return err
-			}
-			for _, p := range problems {
-				if err := emit(p); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
 	}
+	maps.Copy(ops, st.storeOperations())
 	maps.Copy(ops, st.queueOperations())
 	maps.Copy(ops, st.tokenOperations(a))
 	maps.Copy(ops, st.backupOperations())

@@ -408,7 +408,6 @@ func (st *state) forget(ctx context.Context, id mail.AccountID) error {
 
 // check verifies every invariant of the state.
 func (st *state) check(ctx context.Context) ([]string, error) {
-	return store.Check(ctx, st.db,
-		body.Checker{Bodies: st.bodies, Referrers: []body.Referrer{st.boxes, st.queue}, Contents: true}, st.boxes, st.queue, st.trace.Checker(),
-		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.tokens, st.subscriptions, st.sent, st.logins, st.links, notice.Table{}}}, st.logins, st.links, st.settings.Table, st.tokens, st.subscriptions, st.transfers, st.sent, notice.Table{}, st.national, st.locks)
+	return store.Check(ctx, st.db, append(st.mailCheckers(), st.queue, st.trace.Checker(),
+		identity.Checker{Owners: []identity.Owner{st.boxes, st.settings.Table, st.tokens, st.subscriptions, st.sent, st.logins, st.links, notice.Table{}}}, st.logins, st.links, st.settings.Table, st.tokens, st.subscriptions, st.transfers, st.sent, notice.Table{}, st.national, st.locks)...)
 }

@@ -329,6 +329,11 @@ func TestDamagedState(t *testing.T) {
 	if err != nil || len(problems) != 1 || !strings.HasPrefix(problems[0], "body 7: row of 1 octets is too short") {
 		t.Errorf("found %q, %v", problems, err)
 	}
+	var done []string
+	problems, err = st.repair(t.Context(), func(what string) { done = append(done, what) })
+	if err != nil || len(problems) > 0 || len(done) == 0 {
+		t.Errorf("repaired %q, left %q, %v", done, problems, err)
+	}
 }
 
 // TestManyAccounts: a platform whose accounts do not fit into one transaction starts, and all its people can leave by force.

@@ -34,7 +34,9 @@ func passedCodes(name string) (text string, passed bool) {
 		return "The mailbox has mailboxes below it", true
 	case "BADCHARSET":
 		return "The charset is not supported", true
-	case "CORRUPTION", "SERVERBUG", "CONTACTADMIN":
+	case "CORRUPTION":
+		return "A message is damaged in the mail store", true
+	case "SERVERBUG", "CONTACTADMIN":
 		return "The mail store has met an internal error", true
 	case "UNAVAILABLE":
 		return "The mailbox cannot be reached at the moment", true

@@ -43,6 +43,7 @@ var refusals = []struct {
 	{mailbox.ErrBadFlag, answer{"BAD", "", "Flag is not valid"}},
 	{mailbox.ErrTooManyKeywords, answer{"NO", "LIMIT", "Too many keywords in this mailbox"}},
 	{mailbox.ErrExpunged, answer{"NO", "EXPUNGEISSUED", "Some of the messages no longer exist"}},
+	{mailbox.ErrUnreadable, answer{"NO", "CORRUPTION", "Some of the messages are damaged in the store"}},
 	{mailbox.ErrNoMessage, answer{"BAD", "", "No such message"}},
 	{mailbox.ErrUIDsUsedUp, answer{"NO", "LIMIT", "Mailbox has given its last UID"}},
 	{store.ErrTooBig, answer{"NO", "LIMIT", "This is too much for one command"}},

@@ -33,7 +33,7 @@ func (c *content) open() bool {
 	if c.reader == nil && c.err == nil {
 		r, err := c.session.view.Open(c.session.ctx, c.seq)
 		switch {
-		case errors.Is(err, mailbox.ErrExpunged):
+		case errors.Is(err, mailbox.ErrExpunged), errors.Is(err, mailbox.ErrUnreadable):
 			return false // it matches nothing any more
 		case err != nil:
 			c.err = err

@@ -26,6 +26,7 @@ type fetcher struct {
 	keywords []string
 	ids      *mailbox.ObjectIDs
 	missing  bool // content of a message was asked for that another session has expunged
+	damaged  bool // of one that cannot be read
 }
 
 // seenBatch is how many messages get \Seen in one transaction of a FETCH that reads them: a client that leaves in the middle
@@ -64,7 +65,10 @@ func (s *session) fetch(cmd *wire.Command) error {
 	if err := fetcher.run(seqs); err != nil {
 		return err
 	}
-	if fetcher.missing {
+	switch {
+	case fetcher.damaged:
+		return mailbox.ErrUnreadable
+	case fetcher.missing:
 		return mailbox.ErrExpunged
 	}
 	return nil
@@ -166,11 +170,39 @@ func (f *fetcher) batch(seqs, changed []uint32) error {
 		return f.message(seq, &m, d, isNew)
 	}
 	if f.want != 0 {
-		return f.view.Details(f.ctx, seqs, f.want, one)
+		return f.details(seqs, one)
 	}
 	for _, seq := range seqs {
 		if err := one(seq, nil); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// details calls one for messages with what is stored of them. Those that cannot be read are left out.
+func (f *fetcher) details(seqs []uint32, one func(uint32, *mailbox.Detail) error) error {
+	done := 0
+	count := func(seq uint32, d *mailbox.Detail) error {
+		done++
+		return one(seq, d)
+	}
+	for len(seqs) > 0 {
+		done = 0
+		err := f.view.Details(f.ctx, seqs, f.want, count)
+		if !errors.Is(err, mailbox.ErrUnreadable) {
+			return err
+		}
+		// Of a batch that holds a damaged one nothing was told: they are read one by one up to it.
+		for seqs = seqs[done:]; len(seqs) > 0; seqs = seqs[1:] {
+			err := f.view.Details(f.ctx, seqs[:1], f.want, one)
+			if errors.Is(err, mailbox.ErrUnreadable) {
+				f.damaged, seqs = true, seqs[1:]
+				break
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -181,8 +213,13 @@ func (f *fetcher) message(seq uint32, m *mailbox.Meta, d *mailbox.Detail, tellFl
 	src := source{f: f, seq: seq, detail: d}
 	defer src.close()
 	if err := src.prepare(m.Size); err != nil {
-		if errors.Is(err, mailbox.ErrExpunged) {
+		switch {
+		case errors.Is(err, mailbox.ErrExpunged):
 			f.missing = true
+			return nil
+		case errors.Is(err, mailbox.ErrUnreadable):
+			f.log.ErrorContext(f.ctx, "message cannot be read: run `balorg check-store`", slog.Uint64("uid", uint64(m.UID)), slog.Any("error", err))
+			f.damaged = true
 			return nil
 		}
 		return err

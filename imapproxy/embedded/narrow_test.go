@@ -152,7 +152,7 @@ func TestNarrowed(t *testing.T) {
 	srv, boxes := signedServer(t)
 	c := dial(t, srv, embedded.Who{})
 	rnd := rand.New(rand.NewPCG(7, 11))
-	for range 400 {
+	for range 280 {
 		text := sentences[rnd.IntN(len(sentences))]
 		if rnd.IntN(3) == 0 {
 			text += " " + sentences[rnd.IntN(len(sentences))]
@@ -160,7 +160,7 @@ func TestNarrowed(t *testing.T) {
 		c.appendMessage("INBOX", "", coded(rnd, text))
 	}
 	c.ok("SELECT INBOX")
-	all := searches(rnd, 150)
+	all := searches(rnd, 90)
 	plain := compareSearches(t, c, "without", all, nil)
 	a, err := boxes.Account(t.Context(), claire, 0)
 	if err != nil {
@@ -172,7 +172,7 @@ func TestNarrowed(t *testing.T) {
 	compareSearches(t, c, "with signatures", all, plain)
 
 	// Some go, some come, and those that come have no signature yet; then they have one, and those of whole stretches that went are gone.
-	c.ok(`STORE 3:9,130:260,300 +FLAGS.SILENT (\Deleted)`)
+	c.ok(`STORE 3:9,120:200,250 +FLAGS.SILENT (\Deleted)`)
 	c.ok("EXPUNGE")
 	for range 90 {
 		c.appendMessage("INBOX", "", coded(rnd, sentences[rnd.IntN(len(sentences))]))

@@ -121,6 +121,12 @@ func key(kind string, id ID) []byte {
 	return binary.BigEndian.AppendUint64([]byte(store.PrefixBody+kind), uint64(id))
 }
 
+// Size answers how many octets a body has.
+func Size(r store.Reader, id ID) (int64, error) {
+	got, err := readRow(r, id)
+	return got.size, err
+}
+
 // Kept tells whether a body is there.
 func Kept(r store.Reader, id ID) (bool, error) {
 	_, err := r.Get(rowKey(id))

@@ -25,6 +25,14 @@ type Checker struct {
 	Bodies    *Bodies
 	Referrers []Referrer
 	Contents  bool // read all octets and compare their checksums
+	// Damaged, when it is there, is told of each body whose octets are lost or not what they were.
+	Damaged func(ID)
+}
+
+func (c Checker) damaged(id ID) {
+	if c.Damaged != nil {
+		c.Damaged(id)
+	}
 }
 
 // Prepare implements store.Preparer: from now on it is noted which files come and go, for the view knows nothing of it.
@@ -82,7 +90,10 @@ func (c Checker) Check(ctx context.Context, r store.Reader, report func(problem 
 	var last ID
 	err = rows(ctx, r, func(id ID, got row) error {
 		last = id
-		c.checkRow(r, id, got, unnamed, report)
+		c.checkRow(r, id, got, unnamed, func(problem string) {
+			c.damaged(id)
+			report(problem)
+		})
 		if got.refs == 0 {
 			report(fmt.Sprintf("body %d: no references", id))
 		}
@@ -99,6 +110,7 @@ func (c Checker) Check(ctx context.Context, r store.Reader, report func(problem 
 		return err
 	}
 	for id := range refs {
+		c.damaged(id)
 		report(fmt.Sprintf("body %d: is referred to and has no row", id))
 	}
 	for _, f := range unnamed {

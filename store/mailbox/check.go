@@ -33,7 +33,7 @@ func (s *Store) Bodies(ctx context.Context, r store.Reader, fn func(body.ID)) er
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if m, err := decodeMessage(lastUint32(k), v); err == nil {
+		if m, err := decodeMessage(lastUint32(k), v); err == nil && m.Body > 0 { // else the body is lost
 			fn(m.Body)
 		}
 	}
@@ -155,6 +155,10 @@ func (c *checker) checkFolder(key folderKey, row *folderRow) error {
 		c.bodies[m.Body] = true
 		if m.UID >= row.UIDNext || m.UID == 0 || m.ModSeq > row.HighestModSeq || m.ModSeq == 0 {
 			complain("message %d has a UID or modification sequence that was not given yet", m.UID)
+		}
+		if m.Body == 0 {
+			complain("message %d has lost what it said", m.UID)
+			delete(c.bodies, 0)
 		}
 		if m.Flags.Keywords>>len(row.Keywords) != 0 {
 			complain("message %d has a keyword without name", m.UID)
@@ -278,15 +282,7 @@ func (c *checker) checkAccounts() error {
 // somewhere has its structure, too.
 func (c *checker) checkDetails() error {
 	for id := range c.bodies {
-		b, err := readOne(c.r, tableStructure, id)
-		var d Detail
-		if err == nil {
-			err = d.decode(b)
-		}
-		if err == nil {
-			_, err = d.Parts()
-		}
-		if err != nil {
+		if err := sound(c.r, id); err != nil {
 			c.report(fmt.Sprintf("body %d: no structure of its message: %v", id, err))
 		}
 	}

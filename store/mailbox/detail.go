@@ -107,7 +107,7 @@ const (
 
 // Details calls fn for the messages of seqs, in that order, with what is stored of them and wanted; with nil for a message
 // that has been expunged. It reads in batches and calls fn outside any transaction, so that fn may write to a slow client;
-// an error of fn ends it and is answered as it is.
+// an error of fn ends it and is answered as it is. ErrUnreadable is of the message behind the last that fn got, or of one soon after it.
 func (v *View) Details(ctx context.Context, seqs []uint32, want Want, fn func(seq uint32, d *Detail) error) error {
 	for len(seqs) > 0 {
 		var ids []body.ID
@@ -123,10 +123,20 @@ func (v *View) Details(ctx context.Context, seqs []uint32, want Want, fn func(se
 			details, err = readDetails(r, ids, want)
 			return err
 		})
+		if errors.Is(err, errRow) {
+			return fmt.Errorf("%w: %w", ErrUnreadable, err)
+		}
 		if err != nil {
 			return fmt.Errorf("read message structures: %w", err)
 		}
 		for i, d := range details {
+			if d == nil {
+				if there, err := v.holds(ctx, v.UID(seqs[i])); err != nil {
+					return fmt.Errorf("read message structures: %w", err)
+				} else if there {
+					return fmt.Errorf("%w: it has no structure", ErrUnreadable)
+				}
+			}
 			if err := fn(seqs[i], d); err != nil {
 				return err
 			}
@@ -237,6 +247,9 @@ func readOne(r store.Reader, table string, id body.ID) ([]byte, error) {
 	count, b := int(b[0]), b[1:]
 	for i := range count {
 		more, err := r.Get(bodyKey(table, id, byte(i+1)))
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, fmt.Errorf("body %d: %w", id, errRow)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -152,6 +153,9 @@ func (f *folderEdit) remove(m message) error {
 
 func (s *Store) unref(tx store.Writer, id body.ID) error {
 	gone, err := s.bodies.Unref(tx, id)
+	if errors.Is(err, store.ErrNotFound) { // a message that is damaged can be removed
+		return DropDetail(tx, id)
+	}
 	if err != nil {
 		return fmt.Errorf("let body %d go: %w", id, err)
 	}

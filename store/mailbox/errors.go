@@ -32,6 +32,8 @@ var (
 	ErrTooManyKeywords = errors.New("too many keywords in the folder")
 	// ErrExpunged: the message is known to the view but has been expunged meanwhile.
 	ErrExpunged = errors.New("message has been expunged")
+	// ErrUnreadable: the message is in the folder, and what it says is damaged or lost. Check names it.
+	ErrUnreadable = errors.New("message is damaged in the store")
 	// ErrNoMessage: no message has this sequence number or UID.
 	ErrNoMessage = errors.New("no such message")
 	// ErrUIDsUsedUp: the folder has given its last UID.

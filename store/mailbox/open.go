@@ -11,7 +11,7 @@ import (
 )
 
 // keptIndexes is how many folders without a view stay in memory: a client that goes through its folders, or comes back every
-// minute, does not make each SELECT read them anew. All of them together are of no more than keptMessages, 28 MB.
+// minute, does not make each SELECT read them anew. All of them together are of no more than keptMessages, 32 MB.
 const (
 	keptIndexes  = 32
 	keptMessages = 500_000
@@ -157,6 +157,16 @@ func (o *openFolders) await(ctx context.Context, key folderKey, modseq uint64) e
 		return nil // deleted meanwhile; the change was made
 	}
 	return err
+}
+
+// reread has a folder read again before its sessions look at it the next time.
+func (o *openFolders) reread(key folderKey) {
+	if x := o.lookup(key); x != nil {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.stale = true
+		x.wake()
+	}
 }
 
 // doubt marks every open folder to be read again.

@@ -271,18 +271,39 @@ func (v *View) isRecent(uid uint32) bool {
 // Changed answers the channel that gets a token when Sync may have something to say; tokens coalesce.
 func (v *View) Changed() <-chan struct{} { return v.changed }
 
-// Open opens the octets of a message; ErrExpunged when another session has expunged it. The reader is the caller's to close.
+// Open opens the octets of a message; ErrExpunged when another session has expunged it, ErrUnreadable when they are not there. The reader is
+// the caller's to close.
 func (v *View) Open(ctx context.Context, seq uint32) (*body.Reader, error) {
 	m, ok := v.Message(seq)
 	if !ok {
 		return nil, ErrNoMessage
 	}
 	r, err := v.a.s.bodies.Open(ctx, m.Body)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, ErrExpunged
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return r, nil
+	case ctx.Err() != nil || errors.Is(err, store.ErrUnavailable):
 		return nil, fmt.Errorf("open message: %w", err)
 	}
-	return r, nil
+	there, terr := v.holds(ctx, m.UID)
+	switch {
+	case terr != nil:
+		return nil, fmt.Errorf("open message: %w", terr)
+	case !there:
+		return nil, ErrExpunged
+	}
+	return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+}
+
+// holds tells whether the folder has the message now.
+func (v *View) holds(ctx context.Context, uid uint32) (there bool, err error) {
+	err = v.a.s.st.View(ctx, func(r store.Reader) error {
+		_, err := r.Get(v.x.key.message(uid))
+		there = err == nil
+		if errors.Is(err, store.ErrNotFound) {
+			err = nil
+		}
+		return err
+	})
+	return there, err
 }

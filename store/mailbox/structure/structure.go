@@ -26,12 +26,14 @@ const (
 	maxParts    = 10_000
 	maxField    = 64 << 10
 	maxFields   = 256 << 10
-	maxHeader   = 128 << 10
 	maxBoundary = 255
 )
 
 // maxReferences is how many octets of References are kept: the messages of some hundred that came before.
 const maxReferences = 8 << 10
+
+// MaxHeader is how many octets a header block may have to be kept, where Limits do not say otherwise.
+const MaxHeader = 128 << 10
 
 func (l Limits) withDefaults() Limits {
 	set := func(p *int, def int) {
@@ -43,7 +45,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Parts, maxParts)
 	set(&l.Field, maxField)
 	set(&l.Fields, maxFields)
-	set(&l.Header, maxHeader)
+	set(&l.Header, MaxHeader)
 	set(&l.Boundary, maxBoundary)
 	return l
 }
