@@ -63,6 +63,9 @@ func (c *content) header() []byte {
 
 func (c *content) octets(off, n int64) []byte {
 	b := make([]byte, n)
+	if n == 0 {
+		return b
+	}
 	if _, err := c.reader.ReadAt(b, off); err != nil {
 		c.err = err
 		return nil

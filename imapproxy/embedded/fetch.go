@@ -403,6 +403,9 @@ const maxHeader = text.MaxHeader
 
 func (s *source) header(off, n int64) ([]byte, error) {
 	header := make([]byte, min(n, maxHeader))
+	if n == 0 { // of a message at the end of another: reading nothing there would err
+		return header, nil
+	}
 	if _, err := s.reader.ReadAt(header, off); err != nil {
 		return nil, err
 	}

@@ -131,6 +131,19 @@ func TestSearchText(t *testing.T) {
 	}
 }
 
+// TestEmptyInside: a message at the end of another that holds nothing is nothing, and no error.
+func TestEmptyInside(t *testing.T) {
+	c := dial(t, newServer(t), embedded.Who{})
+	c.appendMessage("INBOX", "", "Content-Type: message/rfc822\r\n\r\n")
+	c.appendMessage("INBOX", "", "Subject: other\r\n\r\nthe text\r\n")
+	c.ok("SELECT INBOX")
+	c.expect(
+		step{"SEARCH TEXT text", []string{"* SEARCH 2", "OK…"}},
+		step{"SEARCH BODY absent", []string{"* SEARCH", "OK…"}},
+		step{"FETCH 1 BODY.PEEK[1.HEADER.FIELDS (SUBJECT)]", []string{"* 1 FETCH (BODY[1.HEADER.FIELDS (SUBJECT)] {2}\r\n\r\n)", "OK…"}},
+	)
+}
+
 // TestSearchAbandoned: a connection ends though its client has asked for a search that takes long.
 func TestSearchAbandoned(t *testing.T) {
 	c := dial(t, newServer(t), embedded.Who{})

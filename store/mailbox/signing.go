@@ -308,8 +308,9 @@ func (g *signer) take(ctx context.Context, id body.ID, d *Detail) error {
 	defer r.Close() //nolint:errcheck // it was only read
 	if d.Header == nil {
 		off, n, _ := d.Section(nil, structure.Header)
-		d.Header = make([]byte, min(n, text.MaxHeader))
-		_, err = r.ReadAt(d.Header, off)
+		if d.Header = make([]byte, min(n, text.MaxHeader)); n > 0 {
+			_, err = r.ReadAt(d.Header, off)
+		}
 	}
 	parts, perr := d.Parts()
 	if err = errors.Join(err, perr); err == nil {

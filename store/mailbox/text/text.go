@@ -174,8 +174,10 @@ func (r *Reader) Body(parts []structure.Part, m io.ReaderAt, headers bool, s Sin
 		inner := i > 0 && parts[i-1].Kind == structure.Message && parts[i-1].Depth < p.Depth
 		if inner || headers && p.Depth > 0 {
 			block := make([]byte, min(p.Body-p.Header, MaxHeader))
-			if _, err := m.ReadAt(block, p.Header); err != nil {
-				return false, err
+			if len(block) > 0 { // reading nothing at the end would err
+				if _, err := m.ReadAt(block, p.Header); err != nil {
+					return false, err
+				}
 			}
 			if r.Header(block, "", s) {
 				return true, nil
