@@ -228,26 +228,24 @@ func TestUnknownAccountsTakeAsLong(t *testing.T) {
 	}, claire, lea)
 	b := newBrowser(t, g)
 	who := []string{"nobody.here", claire, lea, secretariat, marc, imagerie}
-	const rounds = 9
-	took := map[string][]time.Duration{}
+	const rounds = 11
+	least := map[string]time.Duration{} // what the work takes; the rest is the machine, which is busy with other tests
 	for round := range rounds {
 		for _, local := range who {
 			began := time.Now()
 			if where, _ := b.send("/login", url.Values{"user": {string(address(local))}, "password": {fmt.Sprintf("wrong password %d", round)}}); where != "/login" {
 				t.Fatalf("%s logs in", local)
 			}
-			took[local] = append(took[local], time.Since(began))
+			if took := time.Since(began); round == 0 || took < least[local] {
+				least[local] = took
+			}
 		}
 	}
-	median := func(local string) time.Duration {
-		slices.Sort(took[local])
-		return took[local][rounds/2]
-	}
-	// A refusal without the work would take a tenth; the machine may be busy with other tests.
-	unknown := median(who[0])
+	// A refusal without the work would take a tenth. That it is the same work, policy/auth's own test holds.
+	unknown := least[who[0]]
 	for _, local := range who[1:] {
-		if m := median(local); m > 2*unknown || unknown > 2*m {
-			t.Errorf("%s takes %v, nobody %v", local, m, unknown)
+		if known := least[local]; known > 3*unknown || unknown > 3*known {
+			t.Errorf("%s takes %v, nobody %v", local, known, unknown)
 		}
 	}
 }
