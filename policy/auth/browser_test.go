@@ -226,3 +226,32 @@ func TestPortalAloneTakesNoTokens(t *testing.T) {
 		t.Errorf("an access token: %v", err)
 	}
 }
+
+// TestPublicBrowserClient: without a secret the verifier alone proves that the code is ours.
+func TestPublicBrowserClient(t *testing.T) {
+	c, p := browsing(t, nil)
+	p.Register(browserClient, "", wayBack)
+	c.provider.browserSecret = Secret{}
+	p.Person(authtest.Claims{More: map[string]any{"SubjectNameID": clairePSC}})
+	arrived := there(t, c, p)
+	stolen := arrived
+	parts := strings.Split(arrived.Kept.Reveal(), ".")
+	stolen.Kept = NewSecret(parts[0] + "." + parts[1] + "." + strings.Repeat("B", 52))
+	if _, err := c.Arrive(t.Context(), stolen); !errors.Is(err, ErrRefused) {
+		t.Errorf("a code without its verifier: %v", err)
+	}
+	if result, err := c.Arrive(t.Context(), there(t, c, p)); err != nil || result.Person.Address != "claire.durand"+at {
+		t.Errorf("%+v, %v", result.Person, err)
+	}
+}
+
+// TestBrowserMethods: where a kind of account does not log in with oidc, neither does it to the portal.
+func TestBrowserMethods(t *testing.T) {
+	c, p := browsing(t, nil)
+	c.cfg.Methods = Ways{Per: []Way{WayPasswords}}
+	p.Person(authtest.Claims{More: map[string]any{"SubjectNameID": clairePSC}})
+	var refusal *Refusal
+	if _, err := c.Arrive(t.Context(), there(t, c, p)); !errors.As(err, &refusal) || refusal.Reason.Code != policy.ReasonMethod || refusal.Person == nil {
+		t.Errorf("answered %v", err)
+	}
+}

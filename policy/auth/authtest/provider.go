@@ -294,8 +294,11 @@ func (c client) RedirectURIs() []string              { return c.of.redirects }
 func (c client) PostLogoutRedirectURIs() []string    { return nil }
 func (c client) ApplicationType() op.ApplicationType { return op.ApplicationTypeWeb }
 func (c client) AuthMethod() oidc.AuthMethod {
-	if c.of.secret != "" {
+	switch {
+	case c.of.secret != "":
 		return oidc.AuthMethodBasic
+	case c.of.redirects != nil:
+		return oidc.AuthMethodNone // a public client
 	}
 	return oidc.AuthMethodPost
 }
