@@ -3,6 +3,7 @@ package embedded
 import (
 	"bytes"
 	"io"
+	"math"
 
 	"balorg/imapproxy/wire"
 	"balorg/store/mailbox/structure"
@@ -30,7 +31,7 @@ func (s *source) decode(size int64) error {
 			return err
 		}
 		if !d.missing {
-			if err := s.measure(&d); err != nil {
+			if err := s.measure(&d, item); err != nil {
 				return err
 			}
 		}
@@ -74,8 +75,12 @@ func (s *source) reading(p structure.Part) (io.Reader, bool) {
 	return text.Undo(io.NewSectionReader(s.reader, p.Body, p.End-p.Body), p.Encoding)
 }
 
-// measure finds out how long a part is and whether it holds NUL.
-func (s *source) measure(d *decoded) error {
+// measure finds out how long a part is and whether it holds NUL, as far as a piece that is asked for reaches.
+func (s *source) measure(d *decoded, item wire.FetchItem) error {
+	end := int64(math.MaxInt64)
+	if item.Partial && item.Count < end-item.Offset {
+		end = item.Offset + item.Count
+	}
 	r, _ := s.reading(d.part)
 	buf := s.f.buffer()
 	defer s.f.srv.buffers.Put(buf)
@@ -86,7 +91,7 @@ func (s *source) measure(d *decoded) error {
 		if err != nil {
 			return s.f.ctx.Err() // of the reader: what cannot be decoded ends the part, as with SEARCH
 		}
-		if err := s.f.ctx.Err(); err != nil {
+		if err := s.f.ctx.Err(); err != nil || d.size >= end {
 			return err
 		}
 	}

@@ -64,6 +64,7 @@ func TestBinary(t *testing.T) {
 		step{"FETCH 1 (BINARY.PEEK[2]<1.3> BINARY.PEEK[2]<4.9> BINARY.PEEK[1]<3.2> BINARY.PEEK[2]<9.1>)", []string{
 			"* 1 FETCH (BINARY[2]<1> ~{3}\r\n\x01\x02\x03 BINARY[2]<4> ~{2}\r\n\x04\x05 BINARY[1]<3> {2}\r\né BINARY[2]<9> ~{0}\r\n)", "OK…",
 		}},
+		step{"FETCH 1 BINARY.PEEK[1]<9223372036854775807.9223372036854775807>", []string{"* 1 FETCH (BINARY[1]<9223372036854775807> {0}\r\n)", "OK…"}},
 		step{"FETCH 1 BINARY.PEEK[3]", []string{"* 1 FETCH (BINARY[3] {5}\r\nplain)", "OK…"}},
 		step{"FETCH 1 (BINARY.PEEK[5] BINARY.SIZE[5] BINARY.PEEK[5.1])", []string{fmt.Sprintf("* 1 FETCH (BINARY[5] {%d}\r\n%s BINARY.SIZE[5] %[1]d BINARY[5.1] {2}\r\nhi)", len(inner), inner), "OK…"}},
 		step{"FETCH 1 BINARY.PEEK[6]", []string{"* 1 FETCH (BINARY[6] {5}\r\nhello)", "OK…"}}, // broken: what can be decoded

@@ -55,12 +55,7 @@ func (s *session) sorted(seqs []uint32, criteria []wire.SortCriterion) ([]uint32
 			return nil, err
 		}
 	}
-	order.Sort(messages, by)
-	sorted := make([]uint32, len(messages))
-	for i := range messages {
-		sorted[i] = messages[i].Seq
-	}
-	return sorted, nil
+	return order.Sort(messages, by), nil
 }
 
 // readKeys reads what the criteria compare. A message that another session has expunged meanwhile keeps its place with empty texts.

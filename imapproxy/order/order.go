@@ -43,11 +43,16 @@ type Message struct {
 	Text    [keys]string
 }
 
-// Sort sorts messages by criteria. What they leave equal is in order of Seq (RFC 5256, 3).
-func Sort(messages []Message, criteria []Criterion) {
-	slices.SortFunc(messages, func(a, b Message) int {
+// Sort answers the sequence numbers of messages in the order of criteria. What they leave equal is in order of Seq (RFC 5256, 3).
+func Sort(messages []Message, criteria []Criterion) []uint32 {
+	sorted := make([]int32, len(messages)) // they are moved about many times, and messages are large
+	for i := range sorted {
+		sorted[i] = int32(i)
+	}
+	slices.SortFunc(sorted, func(i, j int32) int {
+		a, b := &messages[i], &messages[j]
 		for _, c := range criteria {
-			order := compare(&a, &b, c.By)
+			order := compare(a, b, c.By)
 			if c.Reverse {
 				order = -order
 			}
@@ -57,6 +62,11 @@ func Sort(messages []Message, criteria []Criterion) {
 		}
 		return cmp.Compare(a.Seq, b.Seq)
 	})
+	seqs := make([]uint32, len(messages))
+	for i, at := range sorted {
+		seqs[i] = messages[at].Seq
+	}
+	return seqs
 }
 
 func compare(a, b *Message, by By) int {

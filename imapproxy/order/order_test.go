@@ -137,12 +137,7 @@ func TestSort(t *testing.T) {
 	} {
 		sorted := slices.Clone(messages)
 		slices.Reverse(sorted)
-		order.Sort(sorted, tt.criteria)
-		var got []string
-		for _, m := range sorted {
-			got = append(got, fmt.Sprint(m.Seq))
-		}
-		if strings.Join(got, " ") != tt.want {
+		if got := strings.Trim(fmt.Sprint(order.Sort(sorted, tt.criteria)), "[]"); got != tt.want {
 			t.Errorf("%v: %s, want %s", tt.criteria, got, tt.want)
 		}
 	}
