@@ -263,6 +263,25 @@ func (d *daemon) write(name, content string) {
 // metric answers the value of a metric without labels.
 func (d *daemon) metric(name string) float64 {
 	d.t.Helper()
+	values := d.metrics(name + " ")
+	if len(values) != 1 {
+		d.t.Fatalf("%d metrics %s", len(values), name)
+	}
+	return values[0]
+}
+
+// sum answers what the values of a metric with labels come to.
+func (d *daemon) sum(name string) (all float64) {
+	d.t.Helper()
+	for _, v := range d.metrics(name + "{") {
+		all += v
+	}
+	return all
+}
+
+// metrics answers the values in the lines that begin with a text.
+func (d *daemon) metrics(beginning string) (all []float64) {
+	d.t.Helper()
 	resp, err := http.Get("http://" + d.listeners.Metrics[0] + "/metrics")
 	if err != nil {
 		d.t.Fatal(err)
@@ -273,16 +292,15 @@ func (d *daemon) metric(name string) float64 {
 		d.t.Fatal(err)
 	}
 	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			v, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		if strings.HasPrefix(line, beginning) {
+			v, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(line, ' '):]), 64)
 			if err != nil {
 				d.t.Fatal(err)
 			}
-			return v
+			all = append(all, v)
 		}
 	}
-	d.t.Fatalf("no metric %s", name)
-	return 0
+	return all
 }
 
 // memory answers the daemon's resident memory in octets.

@@ -225,6 +225,14 @@ func (tb *thunderbird) picture(document, name string) {
 	}
 }
 
+// resizeCompose gives the window in which a message is written the size of its pictures.
+func (tb *thunderbird) resizeCompose() {
+	tb.d.t.Helper()
+	tb.run("resizing", `
+		writing().resizeTo(1000, 560);
+		await until(() => writing().outerWidth == 1000 && writing().outerHeight == 560, () => [writing().outerWidth, writing().outerHeight])`, nil)
+}
+
 // smaller rounds the colours of a picture, which nobody sees and which halves it where colours run into one another.
 func smaller(picture []byte) ([]byte, error) {
 	shown, err := png.Decode(bytes.NewReader(picture))

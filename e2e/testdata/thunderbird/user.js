@@ -17,6 +17,7 @@ user_pref("mail.provider.enabled", false);
 user_pref("mail.provider.suppress_dialog_on_startup", true);
 user_pref("mail.rights.version", 1);
 user_pref("mail.shell.checkDefaultClient", false);
+user_pref("mail.spellcheck.inline", false); // it has no French dictionary
 user_pref("mail.spotlight.firstRunDone", true);
 user_pref("mail.warn_on_send_accel_key", false);
 user_pref("mailnews.start_page.enabled", false);
