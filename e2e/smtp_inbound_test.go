@@ -26,7 +26,7 @@ func TestPostfixSender(t *testing.T) {
 	d := startDemo(t)
 	d.write("liste.xml", whitelist(map[string]string{"chu-exemple.mssante.fr": operatorName, "autre.mssante.fr": "CN=autre,O=AUTRE,C=FR"}))
 	d.setRelay(smarthostSectionOf(p),
-		"extra_domains: [chu-exemple.mssante.fr, cabinet-exemple.mssante.fr]", "file: liste.xml",
+		d.configured(trustedDomains), "  file: liste.xml\n",
 		"  networks: [127.0.0.0/8, \"::1\"]\n", "  mutual_tls: true\n  client_ca: "+filepath.Join(p.dir, "cert.pem")+"\n",
 		"  insecure_no_tls: true       # to try it with any tool\n", "",
 		`lmtp: "127.0.0.1:0"`, `lmtp: ["127.0.0.1:0", "unix:`+filepath.Join(p.dir, "lmtp.sock")+`"]`)

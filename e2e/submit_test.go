@@ -55,19 +55,25 @@ func startSink(t *testing.T) *exchange.Sink {
 func (d *daemon) relayTo(address string) {
 	d.t.Helper()
 	d.stop()
-	content, err := os.ReadFile(d.config())
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	former := smarthostSection.FindString(string(content))
-	d.edit("balorg.yaml", former, fmt.Sprintf("  smarthost: %q\n  insecure_no_tls: true\n", address))
-	d.edit("balorg.yaml", notificationsSection.FindString(string(content)), "") // nobody is told: the demo's own sink is not there
+	d.edit("balorg.yaml", d.configured(smarthostSection), fmt.Sprintf("  smarthost: %q\n  insecure_no_tls: true\n", address))
+	d.edit("balorg.yaml", d.configured(notificationsSection), "") // nobody is told: the demo's own sink is not there
 	d.edit("balorg.yaml", "language: fr", "submission: {messages_per_hour: 10000000, recipients_per_hour: 10000000}\nlanguage: fr")
 	d.serve()
 }
 
-// What the demo's configuration says of its next hops.
+// configured is what the configuration says of something.
+func (d *daemon) configured(section *regexp.Regexp) string {
+	d.t.Helper()
+	content, err := os.ReadFile(d.config())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return section.FindString(string(content))
+}
+
+// What the demo's configuration says of its next hops, and of whom it trusts.
 var (
+	trustedDomains       = regexp.MustCompile(`  extra_domains:\n(    .*\n)+`)
 	smarthostSection     = regexp.MustCompile(`  smarthost: .*\n  security: .*\n  ca: .*\n`)
 	notificationsSection = regexp.MustCompile(`notifications:\n(  .*\n)+`)
 )

@@ -45,7 +45,8 @@ func (s *Store) ObjectIDs(ctx context.Context) (*ObjectIDs, error) {
 	}
 	err := s.st.View(ctx, read)
 	if errors.Is(err, store.ErrNotFound) {
-		err = s.st.Update(ctx, func(tx store.Writer) error {
+		// A full disk keeps nobody from reading, and this is sixteen octets, once.
+		err = s.st.Reclaim(ctx, func(tx store.Writer) error {
 			if err := read(tx); !errors.Is(err, store.ErrNotFound) {
 				return err // somebody else was first
 			}
