@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"balorg/gateway"
 )
 
 // tbCompletion: addresses come from the directory as they are typed, and never those of the red list.
-func tbCompletion(t *testing.T, tb *thunderbird) {
+func tbCompletion(tb *thunderbird) {
+	t := tb.d.t
 	tb.run("adding the directory", `
 		const [port, user, secret] = args;
 		const id = MailServices.ab.newAddressBook("Annuaire", `+"`ldaps://localhost:${port}/dc=mssante,dc=fr??sub?(objectclass=*)`"+`, Ci.nsIAbManager.LDAP_DIRECTORY_TYPE);
@@ -32,7 +32,9 @@ func tbCompletion(t *testing.T, tb *thunderbird) {
 		await until(() => controller.searchString == args[0] && controller.searchStatus > Ci.nsIAutoCompleteController.STATUS_SEARCHING);
 		return Array.from({ length: controller.matchCount }, (_, i) => controller.getValueAt(i));`
 	for _, tt := range []struct{ typed, want string }{
-		{"léa.petit", ""}, {"lea.petit", ""}, {"petit léa", ""},
+		{"léa.petit", ""},
+		{"lea.petit", ""},
+		{"petit léa", ""},
 		{"secrétariat clinique des sap", mssante(secretariat)},
 		{"paul bern", mssante(paul)},
 		{"durand", mssante(claire)},
@@ -50,7 +52,8 @@ func tbCompletion(t *testing.T, tb *thunderbird) {
 }
 
 // tbIdle: a message comes while the INBOX is open and Thunderbird asks for nothing: the server's word alone brings it.
-func tbIdle(t *testing.T, tb *thunderbird) {
+func tbIdle(tb *thunderbird) {
+	t := tb.d.t
 	tb.run("opening the INBOX", `
 		account().incomingServer.doBiff = false; // it does not look now and then
 		Cc["@mozilla.org/imap/autosyncmgr;1"].getService(Ci.nsIAutoSyncManager).pause(); // nor fetches for later
@@ -105,8 +108,8 @@ Dr Martin
 `
 
 // tbReplying: an answer goes out as the organisation, with one copy in its Sent folder.
-func tbReplying(t *testing.T, tb *thunderbird) {
-	d := tb.d
+func tbReplying(tb *thunderbird) {
+	d, t := tb.d, tb.d.t
 	const subject = consultation
 	var from, to string
 	tb.run("adding the identity and replying", `
@@ -172,8 +175,8 @@ func tbReplying(t *testing.T, tb *thunderbird) {
 }
 
 // tbRefusals: what the server refuses is told in its own words, and nothing is sent or kept.
-func tbRefusals(t *testing.T, tb *thunderbird) {
-	d := tb.d
+func tbRefusals(tb *thunderbird) {
+	d, t := tb.d, tb.d.t
 	for _, tt := range []struct{ from, to, want string }{
 		{address(urgences), address(claire), "Vous ne pouvez pas envoyer de message en tant que " + address(urgences)},
 		{mssante(secretariat), "quelquun@example.org", "example.org"},
@@ -209,8 +212,8 @@ func tbRefusals(t *testing.T, tb *thunderbird) {
 }
 
 // tbWithdrawal: when a delegation is taken away its folders go, the open one included, and no other.
-func tbWithdrawal(t *testing.T, tb *thunderbird, given string) {
-	d := tb.d
+func tbWithdrawal(tb *thunderbird, given string) {
+	d, t := tb.d, tb.d.t
 	tb.run("opening what will go", `
 		main.said = [];
 		MailServices.mailSession.addUserFeedbackListener({

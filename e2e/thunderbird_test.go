@@ -34,7 +34,7 @@ func TestThunderbird(t *testing.T) {
 	tb := d.startThunderbird(names...)
 	for _, step := range []struct {
 		name string
-		does func(*testing.T, *thunderbird)
+		does func(*thunderbird)
 	}{
 		{"autoconfig", tbAutoconfig},
 		{"folders", tbFolders},
@@ -46,12 +46,13 @@ func TestThunderbird(t *testing.T) {
 		{"idle", tbIdle},
 		{"replying", tbReplying},
 		{"refusals", tbRefusals},
-		{"withdrawal", func(t *testing.T, tb *thunderbird) { tbWithdrawal(t, tb, given) }},
+		{"withdrawal", func(tb *thunderbird) { tbWithdrawal(tb, given) }},
 	} {
 		ok := t.Run(step.name, func(t *testing.T) {
-			defer func(outer *testing.T) { d.t = outer }(d.t)
+			outer := d.t
+			defer func() { d.t = outer }()
 			d.t = t
-			step.does(t, tb)
+			step.does(tb)
 		})
 		if !ok {
 			return // the next one begins where this one was to end
@@ -60,8 +61,8 @@ func TestThunderbird(t *testing.T) {
 }
 
 // tbAutoconfig: an address is enough, and the person's password.
-func tbAutoconfig(t *testing.T, tb *thunderbird) {
-	d := tb.d
+func tbAutoconfig(tb *thunderbird) {
+	d, t := tb.d, tb.d.t
 	var found string
 	tb.script("account.js", &found, "Noémie Martin", address(noemie))
 	for _, want := range []string{"IMAP", "SMTP", "localhost", address(noemie), "SSL/TLS"} {
@@ -104,7 +105,8 @@ func (c *client) folders(pattern string) (all []string) {
 }
 
 // tbFolders: the secretariat is the INBOX, the others stand below Comptes, and there is nothing else.
-func tbFolders(t *testing.T, tb *thunderbird) {
+func tbFolders(tb *thunderbird) {
+	t := tb.d.t
 	want := login(t, tb.d, noemie).folders("*")
 	slices.Sort(want)
 	for _, needed := range []string{"INBOX", shared(noemie, "INBOX"), shared(urgences, "INBOX")} {
@@ -151,7 +153,8 @@ func tbFolders(t *testing.T, tb *thunderbird) {
 }
 
 // tbReading: a message is shown, and read for the whole team; the trace tells who read it.
-func tbReading(t *testing.T, tb *thunderbird) {
+func tbReading(tb *thunderbird) {
+	t := tb.d.t
 	const subject = "Sortie d'hospitalisation"
 	owner := open(t, tb.d, claire, secretariat)
 	if m := owner.find("INBOX", subject); len(m) != 1 || strings.Contains(m[0].flags, `\Seen`) {
@@ -185,7 +188,7 @@ func tbReading(t *testing.T, tb *thunderbird) {
 // contains tells whether a set of UIDs as the trace writes it has one.
 func contains(set, uid string) bool {
 	n, err := strconv.Atoi(uid)
-	for _, part := range strings.Split(set, ",") {
+	for part := range strings.SplitSeq(set, ",") {
 		from, to, ok := strings.Cut(part, ":")
 		if !ok {
 			to = from
@@ -200,7 +203,8 @@ func contains(set, uid string) bool {
 }
 
 // tbFlags: stars and tags go both ways.
-func tbFlags(t *testing.T, tb *thunderbird) {
+func tbFlags(tb *thunderbird) {
+	t := tb.d.t
 	const subject = "Résultats d'analyses"
 	const ascii = "analyses - dossier" // as SEARCH of this test's client takes it
 	tb.run("flagging", `
@@ -224,7 +228,8 @@ func tbFlags(t *testing.T, tb *thunderbird) {
 }
 
 // tbMoving: a message goes from the secretariat to her own mailbox, whole and once, and a copy comes back.
-func tbMoving(t *testing.T, tb *thunderbird) {
+func tbMoving(tb *thunderbird) {
+	t := tb.d.t
 	const subject, ascii = "Ordonnance à préciser", "posologie illisible"
 	own := shared(noemie, "INBOX")
 	c := login(t, tb.d, noemie)
@@ -257,7 +262,8 @@ func tbMoving(t *testing.T, tb *thunderbird) {
 }
 
 // tbSearching: what is searched for on the server, accents included.
-func tbSearching(t *testing.T, tb *thunderbird) {
+func tbSearching(tb *thunderbird) {
+	t := tb.d.t
 	for _, tt := range []struct {
 		folder, attribute, text string
 		want                    []string

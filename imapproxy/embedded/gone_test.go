@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-
 	"balorg/imapproxy/embedded"
 	"balorg/store/mailbox"
 )
