@@ -41,6 +41,8 @@ func refusedLiterals() []refusedLiteral {
 		{"APPEND too large, waited for", true, "a1 APPEND INBOX {60000000}\r\n"},
 		{"APPEND with faulty flags", true, "a1 APPEND INBOX (\\Foo {300+}\r\n<octets:300>\r\n"},
 		{"APPEND with a binary message", true, "a1 APPEND Nulle-part ~{300+}\r\n<octets:300>\r\n"},
+		{"APPEND with NUL in a binary message", true, "a1 APPEND INBOX ~{301+}\r\n\x00<octets:300>\r\n"},
+		{"REPLACE outside its state", true, "a1 REPLACE 1 INBOX {300+}\r\n<octets:300>\r\n"},
 		{"CREATE with a literal too large", true, "a1 CREATE {900000+}\r\n<octets:900000>\r\n"},
 		{"SEARCH outside its state", true, "a1 SEARCH SUBJECT {64+}\r\n<octets:64>\r\n"},
 	}

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 
 	"balorg/imapproxy/wire"
@@ -49,12 +50,11 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 	}
 	s.printf("* OK [UIDVALIDITY %d] UIDs are valid\r\n* OK [UIDNEXT %d] Next UID\r\n", f.UIDValidity, f.UIDNext)
 	s.printf("* OK [HIGHESTMODSEQ %d] Highest\r\n", f.HighestModSeq)
-	id, err := s.mailboxID(f)
-	if err != nil {
-		s.unselect()
-		return err
+	if id, err := s.mailboxID(f); err == nil {
+		s.printf("* OK [MAILBOXID (%s)] Id\r\n", id)
+	} else { // mail can be read without
+		s.log.WarnContext(s.ctx, "mailbox opened without its id", slog.Any("error", err))
 	}
-	s.printf("* OK [MAILBOXID (%s)] Id\r\n", id)
 	if sel.QResync != nil {
 		if err := s.resync(&q); err != nil {
 			s.unselect()
