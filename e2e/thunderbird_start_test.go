@@ -122,7 +122,7 @@ func (tb *thunderbird) start(profile, home string) {
 		"MOZ_CRASHREPORTER_DISABLE=1", "MOZ_HEADLESS_WIDTH=1280", "MOZ_HEADLESS_HEIGHT=800", "LIBGL_ALWAYS_SOFTWARE=1", "NO_AT_BRIDGE=1",
 	}
 	cmd.Stdout, cmd.Stderr = &tb.log, &tb.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it has children
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL} // it has children, and ends with a test that is killed
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
