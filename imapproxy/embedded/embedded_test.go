@@ -77,6 +77,12 @@ func dial(tb testing.TB, srv *embedded.Server, who embedded.Who) *client {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return greeted(tb, conn)
+}
+
+// greeted is a client on a connection that has just been opened.
+func greeted(tb testing.TB, conn *embedded.Conn) *client {
+	tb.Helper()
 	tb.Cleanup(func() { conn.Close() })
 	c := &client{t: tb, conn: conn, br: bufio.NewReader(conn)}
 	if greeting := c.line(); !strings.HasPrefix(greeting, "* PREAUTH [CAPABILITY IMAP4rev1 ") {
