@@ -123,9 +123,23 @@ func (c *conn) idle() error {
 	}
 }
 
+// line reads a line. Of one that is longer than the buffer, as the numbers of a SORT are, it answers the beginning and the end.
+func (c *conn) line() ([]byte, error) {
+	const beginning = 64
+	line, err := c.r.ReadSlice('\n')
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		return line, err
+	}
+	head := bytes.Clone(line[:beginning])
+	for errors.Is(err, bufio.ErrBufferFull) {
+		line, err = c.r.ReadSlice('\n')
+	}
+	return append(head, line...), err
+}
+
 func (c *conn) await(tag string) (responses int, err error) {
 	for {
-		line, err := c.r.ReadSlice('\n')
+		line, err := c.line()
 		if err != nil {
 			return responses, err
 		}
