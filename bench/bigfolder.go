@@ -84,7 +84,7 @@ func (c *conn) capabilities() (map[string]bool, error) {
 		return nil, err
 	}
 	caps := map[string]bool{}
-	for _, name := range strings.Fields(line) {
+	for name := range strings.FieldsSeq(line) {
 		caps[name] = true
 	}
 	_, err = c.await(tag)
@@ -189,7 +189,7 @@ favorable défavorable symptômes fièvre toux dyspnée asthénie œdème membre
 entorse luxation prothèse hanche genou cheville épaule poignet rééducation kinésithérapie infirmière domicile pansement cicatrisation infection antibiotique sensibilité
 prélèvement culture positif négatif sérologie vaccination rappel dépistage mammographie coloscopie biopsie histologie tumeur bénigne maligne chimiothérapie radiothérapie
 protocole réunion concertation pluridisciplinaire décision famille entourage aidant autonomie dépendance maintien établissement maison retraite tutelle assurance mutuelle
-certificat arrêt travail prolongation reprise temps partiel thérapeutique invalidité expertise avis complémentaire merci cordialement confraternellement bien sincèrement`
+certificat arrêt travail prolongation reprise temps partiel thérapeutique invalidité expertise avis complémentaire merci cordialement confraternellement bien sincèrement` //nolint:misspell // French
 
 // letter is the i-th message of the big folder: written of a vocabulary, as what people write is, and now and then of what is searched for.
 func letter(i int) string {

@@ -81,8 +81,8 @@ func canonicals(lines []string) (all []string) {
 func canonical(line string) string {
 	var b strings.Builder
 	for len(line) > 0 {
-		switch open := line[0]; {
-		case open == '"':
+		switch open := line[0]; open {
+		case '"':
 			i := 1
 			var content strings.Builder
 			for ; i < len(line) && line[i] != '"'; i++ {
@@ -93,7 +93,7 @@ func canonical(line string) string {
 			}
 			fmt.Fprintf(&b, "%q", content.String())
 			line = line[min(i+1, len(line)):]
-		case open == '{':
+		case '{':
 			head, rest, ok := strings.Cut(line[1:], "}\r\n")
 			n, err := strconv.Atoi(head)
 			if !ok || err != nil || n > len(rest) {

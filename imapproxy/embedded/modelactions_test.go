@@ -275,7 +275,7 @@ func (d *dialogue) search(*rapid.T) {
 	told, tagged := d.run(c, byUID != "", "%sSEARCH %s", byUID, flag)
 	d.must(tagged, "OK ")
 	found := map[uint32]bool{}
-	for _, n := range strings.Fields(strings.TrimPrefix(told[0], "* SEARCH")) {
+	for n := range strings.FieldsSeq(strings.TrimPrefix(told[0], "* SEARCH")) {
 		i, _ := strconv.Atoi(n)
 		uid := uint32(i)
 		if byUID == "" {

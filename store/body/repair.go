@@ -189,7 +189,7 @@ func (c Checker) remains(tx store.Reader, id ID, lone *found) (*row, error) {
 	}
 	sum := crc32.New(castagnoli())
 	if got.size, err = io.Copy(sum, octets); err != nil {
-		return nil, nil //nolint:nilerr,nilnil // nothing that can be read
+		return nil, nil //nolint:nilnil // nothing that can be read
 	}
 	got.sum = sum.Sum32()
 	return &got, nil
@@ -274,7 +274,7 @@ func (c Checker) clear(ctx context.Context, d diagnosis, keep bool, report func(
 	swept, err := c.Bodies.Sweep(ctx)
 	if err != nil {
 		report("bodies: files without row stay, since a row that cannot be read may name one")
-		return nil //nolint:nilerr // as reported
+		return nil // as reported
 	}
 	if swept > 0 {
 		report(fmt.Sprintf("bodies: %d files that no row named were removed", swept))

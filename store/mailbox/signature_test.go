@@ -16,10 +16,10 @@ import (
 )
 
 // known answers which UIDs signatures cover, and which of them may hold a word.
-func known(t testing.TB, v *mailbox.View, word string) (covered, may []uint32) {
-	t.Helper()
+func known(tb testing.TB, v *mailbox.View, word string) (covered, may []uint32) {
+	tb.Helper()
 	grams := mailbox.GramsOf([]byte(text.Fold(word)))
-	err := v.Signatures(t.Context(), 1, 1<<32-1, func(from, to uint32, s *mailbox.Signature) {
+	err := v.Signatures(tb.Context(), 1, 1<<32-1, func(from, to uint32, s *mailbox.Signature) {
 		for seq := v.SeqAtLeast(from); v.UID(seq) > 0 && v.UID(seq) <= to; seq++ {
 			covered = append(covered, v.UID(seq))
 			if s.HeadersMay(grams) || s.PartsMay(grams) {
@@ -28,7 +28,7 @@ func known(t testing.TB, v *mailbox.View, word string) (covered, may []uint32) {
 		}
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return covered, may
 }

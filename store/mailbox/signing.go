@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,10 +39,8 @@ func (s *signing) init() { s.wake = make(chan struct{}, 1) }
 func (s *signing) want(key folderKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, k := range s.wanted {
-		if k == key {
-			return
-		}
+	if slices.Contains(s.wanted, key) {
+		return
 	}
 	s.wanted = append(s.wanted, key)
 	select {
@@ -301,7 +300,7 @@ func (g *signer) take(ctx context.Context, id body.ID, d *Detail) error {
 	if err != nil || d == nil {
 		g.all = true
 		if err != nil {
-			return nil //nolint:nilerr // damage, which the search that reads the message reports
+			return nil // damage, which the search that reads the message reports
 		}
 		return r.Close()
 	}

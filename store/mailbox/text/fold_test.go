@@ -23,7 +23,7 @@ func byLibrary(t interface{ Fatal(args ...any) }, s string) string {
 
 // TestFoldLetters: every letter is folded as the library does, alone, behind another and with an accent.
 func TestFoldLetters(t *testing.T) {
-	for r := rune(0); r < 0x3000; r++ {
+	for r := range rune(0x3000) {
 		for _, s := range []string{string(r), "e" + string(r) + "E", string(r) + "\u0301", "É" + string(r)} {
 			if got, want := Fold(s), byLibrary(t, s); got != want {
 				t.Fatalf("%U: %q is folded to %q, want %q", r, s, got, want)

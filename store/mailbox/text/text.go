@@ -217,7 +217,7 @@ type failing struct {
 
 func (f *failing) Read(p []byte) (int, error) {
 	n, err := f.r.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // Read answers it as it is
+	if err != nil && err != io.EOF { // as it is
 		f.err = err
 	}
 	return n, err
