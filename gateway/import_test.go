@@ -31,8 +31,8 @@ func people(n int, bad func(int) bool) [][]string {
 	return rows
 }
 
-// importLimit is the bar for 5 000 rows; under the race detector everything takes several times as long.
-const importLimit = 10 * time.Second
+// importLimit is the bar for 5 000 rows.
+const importLimit = slower * 10 * time.Second
 
 func TestImportManyRows(t *testing.T) {
 	for _, format := range []sheet.Format{sheet.CSV, sheet.XLSX} {
