@@ -363,7 +363,7 @@ func (g *Gateway) config() *Config {
 // signFolders makes what searches in the embedded store are narrowed by.
 func (g *Gateway) signFolders(ctx context.Context) {
 	g.st.boxes.RunSigning(ctx, func(err error) {
-		g.log.WarnContext(ctx, "searching a folder stays slow for now", slog.Any("error", err))
+		g.log.WarnContext(ctx, "searches of a folder read every message until it is opened again", slog.Any("error", err))
 	})
 }
 

@@ -242,18 +242,9 @@ func (p *provider) exchange(ctx context.Context, arrived Arrival, verifier strin
 
 // checkIDToken verifies an ID token (OpenID Connect Core, 3.1.3.7).
 func (p *provider) checkIDToken(ctx context.Context, token Secret, nonce string) (identity, error) {
-	var unreachable error
-	verified, err := p.idTokens.Verify(context.WithValue(ctx, unreachableKey{}, &unreachable), token.Reveal())
-	switch {
-	case unreachable != nil:
-		return identity{}, fmt.Errorf("fetching the keys of the OpenID provider: %w", unreachable)
-	case err != nil:
-		return identity{}, &badToken{why(err)}
-	}
-	var claims accessClaims
-	all := map[string]json.RawMessage{}
-	if err := errors.Join(verified.Claims(&claims), verified.Claims(&all)); err != nil {
-		return identity{}, &badToken{"its claims are of another form than expected"}
+	verified, claims, all, err := verify(ctx, p.idTokens, token)
+	if err != nil {
+		return identity{}, err
 	}
 	switch {
 	case subtle.ConstantTimeCompare([]byte(verified.Nonce), []byte(nonce)) != 1:

@@ -205,20 +205,11 @@ func (p *provider) check(ctx context.Context, token Secret) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
-	var unreachable error
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, unreachableKey{}, &unreachable), providerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
-	verified, err := verifier.Verify(ctx, token.Reveal())
-	switch {
-	case unreachable != nil:
-		return identity{}, fmt.Errorf("fetching the keys of the OpenID provider: %w", unreachable)
-	case err != nil:
-		return identity{}, &badToken{why(err)}
-	}
-	var claims accessClaims
-	all := map[string]json.RawMessage{}
-	if err := errors.Join(verified.Claims(&claims), verified.Claims(&all)); err != nil {
-		return identity{}, &badToken{"its claims are of another form than expected"}
+	verified, claims, all, err := verify(ctx, verifier, token)
+	if err != nil {
+		return identity{}, err
 	}
 	if what := p.checkClaims(headerType(token), verified.Audience, claims); what != "" {
 		return identity{}, &badToken{what}
@@ -229,6 +220,22 @@ func (p *provider) check(ctx context.Context, token Secret) (identity, error) {
 		}
 	}
 	return p.identityOf(claims, all), nil
+}
+
+// verify checks a token's signature, issuer, audience and time, and reads its claims.
+func verify(ctx context.Context, v *oidc.IDTokenVerifier, token Secret) (verified *oidc.IDToken, claims accessClaims, all map[string]json.RawMessage, err error) {
+	var unreachable error
+	verified, err = v.Verify(context.WithValue(ctx, unreachableKey{}, &unreachable), token.Reveal())
+	switch {
+	case unreachable != nil:
+		return nil, claims, nil, fmt.Errorf("fetching the keys of the OpenID provider: %w", unreachable)
+	case err != nil:
+		return nil, claims, nil, &badToken{why(err)}
+	}
+	if err := errors.Join(verified.Claims(&claims), verified.Claims(&all)); err != nil {
+		return nil, claims, nil, &badToken{"its claims are of another form than expected"}
+	}
+	return verified, claims, all, nil
 }
 
 // identityOf is whom the claims of a verified token name.

@@ -146,7 +146,8 @@ func (l Letter) trials() []any {
 	return all
 }
 
-const trialLink = "https://example.org/activation/XXXXXXXXXXXXXXXXXXXXXXXXXX"
+// trialLink is as long as a real one.
+const trialLink = "https://example.org/activation/ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 // fault is what is wrong with a text, and where.
 type fault struct {
