@@ -165,7 +165,7 @@ func (s *session) logIn(cmd *wire.Command, req auth.Request) error {
 	s.failures = 0
 	s.remove = s.p.opt.Sessions.Add(s.id, s)
 	s.Recheck(s.p.opt.Snapshot())
-	s.log().Info("logged in", slog.String("protocol", "imap"))
+	s.p.log.LogAttrs(s.ctx, slog.LevelInfo, "logged in", append(s.who(), slog.String("protocol", "imap"))...) // each session has this line
 	return okay("CAPABILITY "+s.capabilities(), "Logged in")
 }
 

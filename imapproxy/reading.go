@@ -153,7 +153,7 @@ func (u *upstream) runAlone(ctx context.Context, command []byte, data func(*wire
 // made later.
 func (u *upstream) readAlone(ctx context.Context, enough func() bool) error {
 	u.in.Expect(true)
-	unwatch := context.AfterFunc(ctx, func() { u.conn.Close() }) //nolint:errcheck // the reader sees it
+	unwatch := u.closeWith(ctx)
 	err := u.fenced(func() error { return u.read(enough) })
 	if !unwatch() || err != nil {
 		u.broken = true
@@ -166,6 +166,19 @@ func (u *upstream) readAlone(ctx context.Context, enough func() bool) error {
 		return context.Cause(ctx)
 	}
 	return fmt.Errorf("%w: %w", errLost, err)
+}
+
+// closeWith has the connection closed when ctx ends, until stop is called, which tells whether that came first. For the context of a
+// client's session, which nearly all commands have, cut does it: watching it anew for each costs more.
+func (u *upstream) closeWith(ctx context.Context) (stop func() bool) {
+	if ctx != u.s.ctx || u.s.conn == nil {
+		return context.AfterFunc(ctx, func() { u.conn.Close() }) //nolint:errcheck // the reader sees it
+	}
+	u.s.alone.Store(u)
+	if ctx.Err() != nil { // either cut sees the connection, or we see that it was called
+		u.conn.Close() //nolint:errcheck // as above
+	}
+	return func() bool { return u.s.alone.CompareAndSwap(u, nil) && ctx.Err() == nil }
 }
 
 // listen waits for the client to say something. When it does not before long, its mail stores are listened to meanwhile.

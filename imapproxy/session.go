@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"balorg/imapproxy/wire"
@@ -64,6 +65,8 @@ type session struct {
 	mu       sync.Mutex
 	ups      map[mail.AccountID]*upstream // written by the session's goroutine only, under mu
 	farewell string                       // the text of the BYE, once somebody has ended the session
+
+	alone atomic.Pointer[upstream] // the mail store that the session's goroutine reads itself; nil: none
 }
 
 func newSession(ctx context.Context, p *Proxy, conn net.Conn, secure bool) *session {
@@ -93,11 +96,16 @@ func (s *session) log() *slog.Logger {
 	if s.conn == nil { // a worker
 		return s.p.log
 	}
-	l := s.p.log.With(slog.Any("session", s.id), slog.Any("client", s.client))
+	return slog.New(s.p.log.Handler().WithAttrs(s.who()))
+}
+
+// who is what a line of the log says of the session.
+func (s *session) who() []slog.Attr {
+	attrs := []slog.Attr{slog.Any("session", s.id), slog.Any("client", s.client)}
 	if s.person != nil {
-		l = l.With(slog.Any("person", s.person.Address), slog.Any("mailbox", s.opened.Address))
+		attrs = append(attrs, slog.Any("person", s.person.Address), slog.Any("mailbox", s.opened.Address))
 	}
-	return l
+	return attrs
 }
 
 // serve runs the dialogue.
@@ -227,6 +235,9 @@ func (s *session) cut(cause error) {
 	conn := s.conn // STARTTLS replaces it
 	s.mu.Unlock()
 	conn.interrupt()
+	if u := s.alone.Load(); u != nil {
+		u.conn.Close() //nolint:errcheck // its reader sees it
+	}
 }
 
 // fence keeps a fault in one session from ending the daemon.
