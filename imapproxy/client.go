@@ -22,6 +22,8 @@ type clientConn struct {
 	// patience, unless zero, is how long the next one may: it can be done again then.
 	patience time.Duration
 	ending   atomic.Bool
+	// writable is the deadline of writes as it was set last.
+	writable time.Time
 }
 
 func (c *clientConn) Read(p []byte) (int, error) {
@@ -81,13 +83,20 @@ func (c *clientConn) ReadFrom(r io.Reader) (read int64, err error) {
 	return read, nil
 }
 
-// writeBy sets the deadline of the next write.
+// writeBy sets the deadline of the next write. One that was set a moment ago stands: setting it costs a part of what writing does.
 func (c *clientConn) writeBy() error {
-	timeout := writeTimeout
-	if c.ending.Load() {
-		timeout = byeTimeout
+	now := time.Now()
+	if !c.ending.Load() && c.writable.Sub(now) < writeTimeout-writeTimeout/16 {
+		c.writable = now.Add(writeTimeout)
+		if err := c.SetWriteDeadline(c.writable); err != nil {
+			return err
+		}
 	}
-	return c.SetWriteDeadline(time.Now().Add(timeout))
+	// Looked at again: interrupt may have set its deadline before ours.
+	if c.ending.Load() {
+		return c.SetWriteDeadline(now.Add(byeTimeout))
+	}
+	return nil
 }
 
 // interrupt makes the pending read and all later ones end, and gives a pending write a last moment.

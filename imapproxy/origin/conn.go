@@ -30,6 +30,8 @@ type Conn struct {
 	once    sync.Once
 	release func()
 
+	writable time.Time // the deadline of writes as it was set last
+
 	// For the next session that may use it.
 	store   *Store
 	mailbox Who
@@ -77,8 +79,12 @@ func (c *Conn) CopyNTo(w io.Writer, n int64) (int64, error) {
 const writeTimeout = 2 * time.Minute
 
 func (c *Conn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
+	// A deadline that was set a moment ago stands: setting it costs a part of what writing does.
+	if now := time.Now(); c.writable.Sub(now) < writeTimeout-writeTimeout/16 {
+		c.writable = now.Add(writeTimeout)
+		if err := c.SetWriteDeadline(c.writable); err != nil {
+			return 0, err
+		}
 	}
 	return c.Conn.Write(p)
 }

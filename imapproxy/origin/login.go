@@ -23,6 +23,7 @@ type dialogue struct {
 	out      []byte // said, and sent before the next line is read
 	tags     int
 	caps     []string
+	lists    *lists
 	stepwise bool // each command waits for the answer to the one before
 	asked    int  // commands whose answers are still to be read
 	ahead    bool // there were several at a time
@@ -38,7 +39,7 @@ const (
 var loginBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, loginBuffer) }}
 
 func (s *Store) login(ctx context.Context, raw net.Conn, address string, who Who, stepwise bool) (c *Conn, err error) {
-	d := &dialogue{conn: raw, in: loginBuffers.Get().(*bufio.Reader), stepwise: stepwise} //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	d := &dialogue{conn: raw, in: loginBuffers.Get().(*bufio.Reader), stepwise: stepwise, lists: &s.lists} //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	d.in.Reset(raw)
 	defer func() {
 		if err != nil && d.ahead && !errors.Is(err, ErrRefused) {
@@ -118,8 +119,35 @@ func (d *dialogue) noteCapabilities(text string) {
 		return
 	}
 	if list, _, ok := strings.Cut(text[len("[CAPABILITY "):], "]"); ok {
-		d.caps = strings.Fields(strings.ToUpper(list))
+		d.caps = d.lists.fields(list)
 	}
+}
+
+// lists remembers the capabilities that a server told lately, before and after the log-in: they are the same each time.
+type lists struct {
+	mu   sync.Mutex
+	last [2]told
+	next int
+}
+
+type told struct {
+	list string
+	caps []string
+}
+
+// fields answers the capabilities of a list, in capitals. Nobody may change them.
+func (l *lists) fields(list string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range l.last {
+		if t.list == list && t.caps != nil {
+			return t.caps
+		}
+	}
+	t := told{strings.Clone(list), strings.Fields(strings.ToUpper(list))}
+	l.last[l.next] = t
+	l.next = (l.next + 1) % len(l.last)
+	return t.caps
 }
 
 func (d *dialogue) has(capability string) bool { return slices.Contains(d.caps, capability) }
@@ -128,7 +156,7 @@ func (d *dialogue) capability() error {
 	d.caps = nil
 	_, err := d.run("CAPABILITY", func(line string) {
 		if name, list, ok := strings.Cut(line, " "); ok && strings.EqualFold(name, "CAPABILITY") {
-			d.caps = strings.Fields(strings.ToUpper(list))
+			d.caps = d.lists.fields(list)
 		}
 	})
 	if err != nil {

@@ -94,6 +94,7 @@ type Store struct {
 	slots chan struct{} // one token a connection
 	// parked are connections that wait for a session.
 	parked parking
+	lists  lists
 
 	mu   sync.Mutex
 	caps []string // of the last connection
