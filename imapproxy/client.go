@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"balorg/imapproxy/socket"
+	"balorg/imapproxy/wire"
 )
 
 // errEnded is what reading from the client answers once the session is to end.
@@ -27,6 +28,20 @@ type clientConn struct {
 }
 
 func (c *clientConn) Read(p []byte) (int, error) {
+	return c.await(func() (int, error) { return c.Conn.Read(p) })
+}
+
+// ReadBorrowed implements wire.Borrowing.
+func (c *clientConn) ReadBorrowed(from wire.Lender) (int, error) {
+	conn, ok := c.Conn.(*socket.Conn)
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	return c.await(func() (int, error) { return conn.ReadBorrowed(from) })
+}
+
+// await reads until the deadline that holds now.
+func (c *clientConn) await(read func() (int, error)) (int, error) {
 	wait := c.idle
 	if c.patience > 0 {
 		wait = min(wait, c.patience)
@@ -42,7 +57,7 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	if c.ending.Load() {
 		return 0, errEnded
 	}
-	n, err := c.Conn.Read(p)
+	n, err := read()
 	if err != nil && c.ending.Load() {
 		err = errEnded
 	}

@@ -1,9 +1,12 @@
 package imapproxy
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"time"
+
+	"balorg/imapproxy/wire"
 )
 
 // defaultStall is how long a mail store may say nothing while it owes an answer: a search through a large folder without an index
@@ -22,6 +25,16 @@ type watched struct{ u *upstream }
 func (w watched) Read(p []byte) (int, error) {
 	w.u.bound(0)
 	return w.u.conn.Read(p)
+}
+
+// ReadBorrowed implements wire.Borrowing.
+func (w watched) ReadBorrowed(from wire.Lender) (int, error) {
+	conn, ok := w.u.conn.(wire.Borrowing)
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	w.u.bound(0)
+	return conn.ReadBorrowed(from)
 }
 
 // watchedCopier is watched for a connection that can send octets on by itself.

@@ -2,6 +2,7 @@ package origin
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -55,15 +56,36 @@ func (c *Conn) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	if c.in != nil {
-		if c.in.Buffered() > 0 {
-			return c.in.Read(p)
-		}
-		c.in.Reset(nil)
-		loginBuffers.Put(c.in)
-		c.in = nil // what comes now goes straight to the reader
+	if c.ahead() {
+		return c.in.Read(p)
 	}
 	return c.Conn.Read(p)
+}
+
+// ahead tells whether something is there that was read behind the login.
+func (c *Conn) ahead() bool {
+	if c.in == nil {
+		return false
+	}
+	if c.in.Buffered() > 0 {
+		return true
+	}
+	c.in.Reset(nil)
+	loginBuffers.Put(c.in)
+	c.in = nil // what comes now goes straight to the reader
+	return false
+}
+
+// ReadBorrowed is Read that waits without a buffer and borrows one when something is there. Over TLS it answers errors.ErrUnsupported.
+func (c *Conn) ReadBorrowed(from socket.Lender) (int, error) {
+	if len(c.head) > 0 || c.ahead() {
+		return c.Read(from.Borrow())
+	}
+	conn, ok := c.Conn.(*socket.Conn)
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	return conn.ReadBorrowed(from)
 }
 
 // CopyNTo writes the next n octets to w. Where w is made for it, and neither side is TLS, they stay in the kernel.

@@ -20,6 +20,14 @@ type Conn struct {
 	raw   syscall.RawConn
 	read  transfer
 	write transfer
+	lent  func(fd uintptr) bool
+	from  Lender // of the read that lent is for; under read.mu
+}
+
+// Lender lends a buffer to who reads.
+type Lender = interface {
+	Borrow() []byte
+	Return() // when nothing was read into it
 }
 
 // transfer is one direction. What its call needs is kept here, so that no call allocates.
@@ -45,7 +53,7 @@ func Quick(conn net.Conn) net.Conn {
 		return conn
 	}
 	c := &Conn{TCPConn: tcp, raw: raw}
-	c.read.call, c.write.call = c.receive, c.send
+	c.read.call, c.write.call, c.lent = c.receive, c.send, c.receiveLent
 	return c
 }
 
@@ -67,8 +75,24 @@ func (c *Conn) Read(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.p = p[:min(len(p), most)]
-	err := c.raw.Read(t.call)
-	n, errno := t.end()
+	return c.received(c.raw.Read(t.call))
+}
+
+// ReadBorrowed reads into a buffer of from, which it holds only while there is something to read: thousands that wait hold none.
+func (c *Conn) ReadBorrowed(from Lender) (int, error) {
+	c.read.mu.Lock()
+	defer c.read.mu.Unlock()
+	c.from = from
+	n, err := c.received(c.raw.Read(c.lent))
+	if c.from = nil; n == 0 {
+		from.Return()
+	}
+	return n, err
+}
+
+// received answers what the read that has just ended came to.
+func (c *Conn) received(err error) (int, error) {
+	n, errno := c.read.end()
 	switch {
 	case err != nil:
 		return 0, err
@@ -107,6 +131,16 @@ func (t *transfer) end() (int, syscall.Errno) {
 }
 
 func (c *Conn) receive(fd uintptr) bool { return c.read.try(syscall.SYS_READ, fd) }
+
+func (c *Conn) receiveLent(fd uintptr) bool {
+	c.read.p = c.from.Borrow()
+	if c.read.try(syscall.SYS_READ, fd) {
+		return true
+	}
+	c.read.p = nil
+	c.from.Return()
+	return false
+}
 
 func (c *Conn) send(fd uintptr) bool { return c.write.try(syscall.SYS_WRITE, fd) }
 

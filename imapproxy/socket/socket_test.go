@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -179,6 +180,58 @@ func TestAllocations(t *testing.T) {
 	})
 	if per > 0 {
 		t.Errorf("%v allocations", per)
+	}
+}
+
+// lender counts what it has lent.
+type lender struct {
+	buf  [100]byte
+	lent atomic.Int32
+}
+
+func (l *lender) Borrow() []byte { l.lent.Store(1); return l.buf[:] }
+func (l *lender) Return()        { l.lent.Store(0) }
+
+// TestBorrowed: who waits holds no buffer, nor does who learns that nothing comes.
+func TestBorrowed(t *testing.T) {
+	quick, other := pair(t)
+	conn := quick.(*socket.Conn)
+	var from lender
+	type result struct {
+		n   int
+		err error
+	}
+	read := make(chan result)
+	start := func() {
+		from.lent.Store(2)
+		go func() { n, err := conn.ReadBorrowed(&from); read <- result{n, err} }()
+		for from.lent.Load() != 0 { // it has looked, and waits
+			runtime.Gosched()
+		}
+	}
+	start()
+	if _, err := other.Write([]byte("there")); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-read; r.err != nil || string(from.buf[:r.n]) != "there" || from.lent.Load() != 1 {
+		t.Errorf("read %q, %v", from.buf[:r.n], r.err)
+	}
+	start()
+	if err := conn.SetReadDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-read; !errors.Is(r.err, os.ErrDeadlineExceeded) || from.lent.Load() != 0 {
+		t.Errorf("read %d, %v, lent: %d", r.n, r.err, from.lent.Load())
+	}
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	start()
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-read; !errors.Is(r.err, io.EOF) || from.lent.Load() != 0 {
+		t.Errorf("read %d, %v, lent: %d", r.n, r.err, from.lent.Load())
 	}
 }
 

@@ -15,6 +15,18 @@ var inputBuffers = sync.Pool{New: func() any { b := make([]byte, inputBuffer); r
 // errBufferFull is the answer of readSlice when the buffer is full and holds no delimiter.
 var errBufferFull = errors.New("buffer full")
 
+// Lender lends a buffer to who reads. It has no type of its own, so that those who read and those who lend need not know each other.
+type Lender = interface {
+	Borrow() []byte
+	Return() // when nothing was read into it
+}
+
+// Borrowing is a source that waits without a buffer and borrows one when something is there, or answers errors.ErrUnsupported: then an
+// octet is waited for, and what else is there costs another read.
+type Borrowing interface {
+	ReadBorrowed(from Lender) (int, error)
+}
+
 // input is a buffered reader whose buffer is borrowed when the first octet comes and given back when it waits for more: thousands
 // of sessions that wait cost no buffers. What its methods answer of the buffer is valid until the next read.
 type input struct {
@@ -51,14 +63,7 @@ func (in *input) fill() error {
 	case in.flow:
 		in.borrow()
 	default:
-		n, err := in.src.Read(in.first[:])
-		if n == 0 {
-			return noProgress(err)
-		}
-		in.borrow()
-		(*in.buf)[0] = in.first[0]
-		in.w = 1
-		return nil
+		return in.wait()
 	}
 	in.w = copy(*in.buf, (*in.buf)[in.r:in.w])
 	in.r = 0
@@ -71,6 +76,41 @@ func (in *input) fill() error {
 	}
 	return nil // an error comes again with the next read
 }
+
+// wait reads what comes first, and holds no buffer until then.
+func (in *input) wait() error {
+	if src, ok := in.src.(Borrowing); ok {
+		n, err := src.ReadBorrowed(in)
+		if n > 0 {
+			in.w = n
+			in.more = n == inputBuffer
+			return nil // an error comes again with the next read
+		}
+		in.release()
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return noProgress(err)
+		}
+	}
+	n, err := in.src.Read(in.first[:])
+	if n == 0 {
+		return noProgress(err)
+	}
+	in.borrow()
+	(*in.buf)[0] = in.first[0]
+	in.w = 1
+	return nil
+}
+
+// Borrow implements Lender.
+func (in *input) Borrow() []byte {
+	if in.buf == nil {
+		in.borrow()
+	}
+	return *in.buf
+}
+
+// Return implements Lender.
+func (in *input) Return() { in.release() }
 
 // noProgress is the error of a read without octets.
 func noProgress(err error) error {

@@ -17,6 +17,9 @@ func TestInput(t *testing.T) {
 		"octet by octet":      iotest.OneByteReader,
 		"halves":              iotest.HalfReader,
 		"the end with data":   iotest.DataErrReader,
+		"borrowed":            func(r io.Reader) io.Reader { return borrowing{r} },
+		"borrowed halves":     func(r io.Reader) io.Reader { return borrowing{iotest.HalfReader(r)} },
+		"not borrowed":        func(r io.Reader) io.Reader { return refusing{r} },
 	} {
 		in := &input{src: wrap(strings.NewReader(text))}
 		var got bytes.Buffer
@@ -78,3 +81,17 @@ func TestAwait(t *testing.T) {
 		t.Errorf("at the end: %v, memory held: %v", err, r.br.buf != nil)
 	}
 }
+
+// borrowing is a source that holds no buffer while it waits.
+type borrowing struct{ io.Reader }
+
+func (b borrowing) ReadBorrowed(from Lender) (int, error) {
+	from.Borrow()
+	from.Return() // nothing was there
+	return b.Read(from.Borrow())
+}
+
+// refusing is one that would, and cannot.
+type refusing struct{ io.Reader }
+
+func (refusing) ReadBorrowed(Lender) (int, error) { return 0, errors.ErrUnsupported }
