@@ -8,36 +8,52 @@ import (
 	"sync/atomic"
 )
 
-// errAborted is what the committer notes for a function that panicked or ended its goroutine; nobody reads it.
+// errAborted is noted for a function that panicked or ended its goroutine; nobody reads it.
 var errAborted = errors.New("transaction function did not return")
 
-// update is one Update on its way through the committer. Its function runs in the goroutine of its caller, when the
-// committer gives it its turn: so that a panic unwinds there, and the committer survives it.
+// kind is what an update is allowed, and what it is promised.
+type kind uint8
+
+const (
+	updating   kind = iota
+	reclaiming      // the guard of free space lets it through
+	noting          // as well, and it does not wait for the sync
+)
+
+// update is one that waits, until its turn comes or it is to lead. Its function runs in the goroutine of its caller: so that a panic unwinds there,
+// and costs nobody else anything.
 type update struct {
-	reclaim bool
+	kind    kind
 	between func(*engine) error // not nil: nothing is written, but this is called while nobody writes
-	claimed atomic.Bool         // by the committer, or by the caller that gives up: whoever is first
+	claimed atomic.Bool         // by who leads, or by the caller that gives up: whoever is first
+	lead    chan []*update      // those that came behind it: it is the caller's to commit for all of them
 	turn    chan *tx
 	ran     chan error
 	done    chan error
 }
 
-// update has fn run and its writes made durable: at once in this goroutine while nobody else writes, else with those that wait, by the
-// committer.
-func (db *DB) update(ctx context.Context, fn func(Writer) error, reclaim bool) error {
+func newUpdate(k kind) *update {
+	return &update{kind: k, lead: make(chan []*update, 1), turn: make(chan *tx, 1), ran: make(chan error, 1), done: make(chan error, 1)}
+}
+
+// update has fn run and its writes committed: at once while nobody else writes; else the first of those that wait commits for all of them, in
+// its own goroutine. Each hand-over to another costs as much as a sync does of the processor's time.
+func (db *DB) update(ctx context.Context, fn func(Writer) error, k kind) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if e := db.claim(); e != nil {
-		return db.alone(e, fn, reclaim)
+	if db.claim() {
+		return db.commitAll(newUpdate(k), fn, nil)
 	}
-	u := &update{reclaim: reclaim, turn: make(chan *tx, 1), ran: make(chan error, 1), done: make(chan error, 1)}
+	u := newUpdate(k)
 	if err := db.enqueue(u); err != nil {
 		return err
 	}
 	select {
 	case t := <-u.turn:
 		return u.run(t, fn)
+	case behind := <-u.lead:
+		return db.commitAll(u, fn, behind)
 	case err := <-u.done:
 		return err
 	case <-ctx.Done():
@@ -48,57 +64,40 @@ func (db *DB) update(ctx context.Context, fn func(Writer) error, reclaim bool) e
 	select { // too late to give up: the true result is at most a commit away
 	case t := <-u.turn:
 		return u.run(t, fn)
+	case behind := <-u.lead:
+		return db.commitAll(u, fn, behind)
 	case err := <-u.done:
 		return err
 	}
 }
 
-// claim answers the engine to who may write to it alone, until he calls yield; nil to others.
-func (db *DB) claim() *engine {
+// claim tells whether the caller may write, until it calls yield.
+func (db *DB) claim() bool {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if db.usable() != nil || db.writing || len(db.queue) > 0 {
-		return nil
+	if db.writing || db.usable() != nil {
+		return false
 	}
 	db.writing = true
-	db.engine.users++
-	return db.engine
+	return true
 }
 
-// yield lets others write, beginning with those that wait.
-func (db *DB) yield() {
+// yield lets others write: the first of those that wait leads, with all behind it; among them those that whoever yields has not come to.
+func (db *DB) yield(left []*update) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
+	queue := db.queue
+	if len(left) > 0 {
+		queue = append(left, queue...)
+	}
+	db.queue = nil
+	for i, u := range queue {
+		if u.claimed.CompareAndSwap(false, true) {
+			u.lead <- queue[i+1:]
+			return
+		}
+	}
 	db.writing = false
-	if len(db.queue) > 0 {
-		db.poke()
-	}
-}
-
-// alone is a batch of one. It goes without the committer: handing over to another goroutine and back costs as much as a sync.
-func (db *DB) alone(e *engine, fn func(Writer) error, reclaim bool) error {
-	t, err := db.commitAlone(e, fn, reclaim)
-	if err != nil {
-		return err
-	}
-	for _, f := range t.after {
-		f()
-	}
-	return nil
-}
-
-func (db *DB) commitAlone(e *engine, fn func(Writer) error, reclaim bool) (*tx, error) {
-	defer db.yield() // also when fn panics
-	defer db.release(e)
-	if err := db.allows(reclaim); err != nil {
-		return nil, err
-	}
-	b := newBatch(e, newOverlay(), 0)
-	t := b.begin()
-	if err := t.outcome(fn(t)); err != nil {
-		return nil, err
-	}
-	return t, db.commit(e, b)
 }
 
 func (u *update) run(t *tx, fn func(Writer) error) error {
@@ -135,58 +134,14 @@ func (db *DB) enqueue(u *update) error {
 	if err := db.usable(); err != nil {
 		return err
 	}
-	db.queue = append(db.queue, u)
-	if !db.writing {
-		db.poke()
-	}
-	return nil
-}
-
-// poke wakes the committer.
-func (db *DB) poke() {
-	select {
-	case db.wake <- struct{}{}:
-	default:
-	}
-}
-
-// take answers every update that waits, and keeps others from writing until yield; none while another writes, who will poke.
-func (db *DB) take() []*update {
-	db.mu.Lock()
-	defer db.mu.Unlock()
 	if db.writing {
+		db.queue = append(db.queue, u)
 		return nil
 	}
-	queue := db.queue
-	db.writing = len(queue) > 0
-	db.queue = nil
-	return queue
-}
-
-// strand answers those that wait after the end.
-func (db *DB) strand() []*update {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	queue := db.queue
-	db.queue = nil
-	return queue
-}
-
-// commitLoop is the committer, the one goroutine that writes for others. It gives every update that waits its turn, one after another,
-// and makes the writes of all durable with one sync.
-func (db *DB) commitLoop() {
-	for {
-		select {
-		case <-db.ctx.Done():
-			endAll(db.strand(), errClosed)
-			return
-		case <-db.wake:
-			if waiting := db.take(); len(waiting) > 0 {
-				db.commitAll(waiting)
-				db.yield()
-			}
-		}
-	}
+	db.writing = true // who wrote has gone meanwhile
+	u.claimed.Store(true)
+	u.lead <- nil
+	return nil
 }
 
 // end answers an update that has not had its turn.
@@ -204,11 +159,14 @@ func endAll(all []*update, err error) {
 
 // between calls fn while nobody writes. What it errs of is as bad as a write that failed.
 func (db *DB) between(ctx context.Context, fn func(*engine) error) error {
-	u := &update{between: fn, done: make(chan error, 1)}
+	u := newUpdate(reclaiming)
+	u.between = fn
 	if err := db.enqueue(u); err != nil {
 		return err
 	}
 	select {
+	case behind := <-u.lead:
+		return db.commitAll(u, nil, behind)
 	case err := <-u.done:
 		return err
 	case <-ctx.Done():
@@ -216,7 +174,12 @@ func (db *DB) between(ctx context.Context, fn func(*engine) error) error {
 	if u.claimed.CompareAndSwap(false, true) {
 		return ctx.Err()
 	}
-	return <-u.done
+	select {
+	case behind := <-u.lead:
+		return db.commitAll(u, nil, behind)
+	case err := <-u.done:
+		return err
+	}
 }
 
 // batch is a set of transactions that share one commit.
@@ -224,7 +187,8 @@ type batch struct {
 	over    *overlay
 	engine  *engine
 	members []*update
-	number  int // of the last transaction
+	number  int  // of the last transaction
+	synced  bool // somebody waits for the sync
 }
 
 // newBatch begins a batch; number counts on from the one before, whose last transaction may move over.
@@ -232,20 +196,74 @@ func newBatch(e *engine, over *overlay, number int) *batch {
 	return &batch{over: over, engine: e, number: number}
 }
 
-func (db *DB) commitAll(waiting []*update) {
+// join makes a transaction that ran a part of the batch. What is to be done after the commit must not come before the sync.
+func (b *batch) join(u *update, t *tx) {
+	b.members = append(b.members, u)
+	b.synced = b.synced || u.kind != noting || len(t.after) > 0
+}
+
+// commitAll commits the update of the caller, who may write, and those behind it, and lets others write.
+func (db *DB) commitAll(u *update, fn func(Writer) error, behind []*update) error {
+	t, err := db.leading(u, fn, behind)
+	if err != nil || t == nil {
+		return err
+	}
+	for _, f := range t.after {
+		f()
+	}
+	return nil
+}
+
+// leading is commitAll without what comes after. When fn panics, the next of those behind leads.
+func (db *DB) leading(u *update, fn func(Writer) error, behind []*update) (*tx, error) {
+	defer func() { db.yield(behind) }()
 	e, err := db.acquire()
 	if err != nil {
-		endAll(waiting, err)
-		return
+		return nil, err // each of the others will find that itself
 	}
 	defer db.release(e)
 	b := newBatch(e, newOverlay(), 0)
+	t, err := db.first(b, u, fn)
+	waiting := behind
+	behind = nil
+	if err != nil && u.between != nil {
+		endAll(waiting, err)
+		return nil, err
+	}
+	db.followers(b, waiting)
+	if t != nil {
+		err = <-u.done
+	}
+	return t, err
+}
+
+// first runs the update of the caller itself, whose transaction is answered when it is one that is to be committed with the batch.
+func (db *DB) first(b *batch, u *update, fn func(Writer) error) (*tx, error) {
+	if u.between != nil {
+		return nil, db.attempt(b.engine, u.between)
+	}
+	if err := db.allows(u.kind); err != nil {
+		return nil, err
+	}
+	t := b.begin()
+	if err := t.outcome(fn(t)); err != nil {
+		t.rollback()
+		return nil, err
+	}
+	b.join(u, t)
+	return t, nil
+}
+
+// followers runs those that wait, one after another, and commits them and what the batch has.
+func (db *DB) followers(b *batch, waiting []*update) {
+	e := b.engine
 	for i, u := range waiting {
 		if !u.claimed.CompareAndSwap(false, true) {
 			continue
 		}
 		if u.between != nil {
-			if err = db.commit(e, b); err == nil {
+			err := db.commit(e, b)
+			if err == nil {
 				err = db.attempt(e, u.between)
 			}
 			u.done <- err
@@ -256,7 +274,7 @@ func (db *DB) commitAll(waiting []*update) {
 			b = newBatch(e, newOverlay(), b.number)
 			continue
 		}
-		if err := db.allows(u.reclaim); err != nil {
+		if err := db.allows(u.kind); err != nil {
 			u.done <- err
 			continue
 		}
@@ -274,7 +292,7 @@ func (db *DB) commitAll(waiting []*update) {
 			}
 			b = newBatch(e, next, b.number)
 		}
-		b.members = append(b.members, u)
+		b.join(u, t)
 	}
 	_ = db.commit(e, b) // every member has its answer
 }
@@ -299,12 +317,15 @@ func (b *batch) run(u *update) *tx {
 
 // commit makes the batch durable and answers its members.
 func (db *DB) commit(e *engine, b *batch) error {
-	if len(b.over.entries) == 0 {
-		b.answer(nil)
-		return nil
+	b.over.synced = b.synced
+	var err error
+	switch {
+	case len(b.over.entries) > 0:
+		err = db.attempt(e, func(e *engine) error { return db.persist(e, b.over) })
+	case b.synced: // what they have seen is durable
+		err = db.attempt(e, (*engine).flush)
 	}
-	err := db.attempt(e, func(e *engine) error { return db.persist(e, b.over) })
-	if err == nil {
+	if err == nil && len(b.over.entries) > 0 {
 		db.space.wrote(b.over.cost)
 		db.watches.notify(b.over)
 	}
@@ -335,9 +356,14 @@ func (db *DB) write(e *engine, o *overlay) error {
 		if err := db.checkpoint(e); err != nil {
 			return err
 		}
-		if err := e.journal.append(o); err != nil {
+		err := e.journal.append(o)
+		if err == nil && o.synced {
+			err = e.journal.flush()
+		}
+		if err != nil {
 			return fmt.Errorf("write a batch to the journal: %w", err)
 		}
+		db.flushLater(e.journal)
 	}
 	all := e.pending.with(o)
 	e.pend(all)

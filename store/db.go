@@ -56,7 +56,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// DB is the daemon's engine: Badger behind a journal, written by one committer that puts all waiting transactions under one sync.
+// DB is the daemon's engine: Badger behind a journal, written by one at a time, who puts all waiting transactions under one sync.
 // It is a Store. After a write or sync error everything answers ErrUnavailable until the engine, closed and opened anew in
 // the background, reads back what the disk really holds.
 type DB struct {
@@ -67,14 +67,13 @@ type DB struct {
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // committer, reopener and sweeper
-	wake   chan struct{}
+	wg     sync.WaitGroup // reopener and sweeper
 	// sweeping has a token when the segments are to be swept.
 	sweeping chan struct{}
 
 	mu      sync.Mutex
 	queue   []*update
-	writing bool    // somebody writes: the committer, or an update alone
+	writing bool    // somebody writes
 	engine  *engine // nil: failed, being reopened
 	closed  bool
 
@@ -101,7 +100,6 @@ func Open(opt Options) (*DB, error) {
 		log:          opt.Logger,
 		space:        &space{minFree: opt.MinFree},
 		watches:      newWatches(),
-		wake:         make(chan struct{}, 1),
 		sweeping:     make(chan struct{}, 1),
 		closeTimeout: closeTimeout,
 		journalLimit: journalLimit,
@@ -125,7 +123,6 @@ func Open(opt Options) (*DB, error) {
 	}
 	db.engine = e
 	db.ctx, db.cancel = context.WithCancel(context.Background())
-	db.wg.Go(db.commitLoop)
 	if !opt.InMemory {
 		db.wg.Go(db.sweepLoop)
 		db.askSweep()
@@ -251,12 +248,17 @@ func (db *DB) View(ctx context.Context, fn func(Reader) error) error {
 // Update implements Store. An update that waits is taken back when ctx ends; once its function runs, the true result is
 // answered.
 func (db *DB) Update(ctx context.Context, fn func(Writer) error) error {
-	return db.update(ctx, fn, false)
+	return db.update(ctx, fn, updating)
 }
 
 // Reclaim implements Store. The guard keeps a quarter of MinFree even from it.
 func (db *DB) Reclaim(ctx context.Context, fn func(Writer) error) error {
-	return db.update(ctx, fn, true)
+	return db.update(ctx, fn, reclaiming)
+}
+
+// Note implements Store.
+func (db *DB) Note(ctx context.Context, fn func(Writer) error) error {
+	return db.update(ctx, fn, noting)
 }
 
 // Watch implements Store.
@@ -269,7 +271,7 @@ func (db *DB) Watch(prefix []byte) (changed <-chan struct{}, stop func()) {
 func (db *DB) Room(n int64) error { return db.full(db.space.reserve(db.opt.MinFree, n)) }
 
 // allows answers ErrFull when nothing may be written; to who frees space, when even that may not.
-func (db *DB) allows(reclaim bool) error { return db.full(db.space.allows(reclaim)) }
+func (db *DB) allows(k kind) error { return db.full(db.space.allows(k != updating)) }
 
 // full has room given back, where there is some, when err says that there is none.
 func (db *DB) full(err error) error {
@@ -292,7 +294,7 @@ func (db *DB) Ready() error {
 		return err
 	}
 	db.release(e)
-	return db.allows(false)
+	return db.allows(updating)
 }
 
 // Size is about how many octets the engine's files take, those of its tables as of the last minute.

@@ -107,7 +107,7 @@ func groupCommit(t *testing.T) {
 	for i := range writers {
 		write(fmt.Sprint(i))
 	}
-	synctest.Wait() // until all of them wait for the committer
+	synctest.Wait() // until all of them wait for the first to commit
 	close(release)
 	wg.Wait()
 	if got := commits.Load(); got != 2 {
@@ -265,7 +265,7 @@ func fullBatch(t *testing.T) {
 			})
 		}()
 	}
-	synctest.Wait() // until all of them wait for the committer
+	synctest.Wait() // until all of them wait for the first to commit
 	close(release)
 	if err := <-first; err != nil {
 		t.Errorf("first: %v", err)

@@ -31,7 +31,7 @@ type engine struct {
 	left    bool          // retired
 	broken  bool          // a write has failed
 
-	// pending is durable, and Badger has not been given it yet, or is being given it: nil for nothing. Who writes alone changes
+	// pending is in the journal, and Badger has not been given it yet, or is being given it: nil for nothing. Who writes alone changes
 	// it, under mu. A view takes it and its transaction under mu, so that Badger holds nothing then that pending does not cover.
 	mu      sync.RWMutex
 	pending layers
@@ -88,10 +88,22 @@ func (e *engine) pend(l layers) {
 	e.pending = l
 }
 
-// apply gives Badger what is pending. It syncs nothing.
+// flush makes durable what the journal holds.
+func (e *engine) flush() error {
+	if e.journal == nil {
+		return nil
+	}
+	return e.journal.flush()
+}
+
+// apply gives Badger what is pending, once all of that is durable: Badger makes tables of its own accord, and would have on disk a part of what the
+// journal has lost. It syncs nothing else.
 func (e *engine) apply() error {
 	if e.pending == nil {
 		return nil
+	}
+	if err := e.flush(); err != nil {
+		return err
 	}
 	err := e.give(func(yield func(change) bool) {
 		for _, o := range e.pending {

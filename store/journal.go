@@ -11,11 +11,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// journal makes batches durable before the engine gets them: one record each, one sync of a file whose blocks are there already. The
+// journal makes batches durable before the engine gets them: one record each, one sync, of one or more, of a file whose blocks are there already. The
 // engine, which would sync two mapped files for it, syncs nothing of its own but tables; at a checkpoint its logs are synced, and the
 // journal begins anew at its start.
 //
@@ -31,7 +32,7 @@ import (
 //	payload     for each key: 0 (set) or 1 (delete), length and key, length and value; lengths as uvarint
 //
 // The journal ends before the first octets that are no such record: what is behind them is of before the last checkpoint, or was cut off
-// while it was written and never answered for.
+// while it was written and never answered for, or answered for by Note.
 type journal struct {
 	file   *os.File
 	salt   [8]byte
@@ -39,16 +40,19 @@ type journal struct {
 	end    int64  // where the next record begins
 	size   int64  // of the file: all of it has been written to
 	buf    []byte
+	since  time.Time            // when the first record was written that is not synced; zero: all are
+	timed  bool                 // somebody will call flush
 	sync   func(*os.File) error // replaced by tests that need a disk that fails
 }
 
 const (
 	journalName   = "journal"
 	journalHeader = 4 + 4 + 8 + 8
-	journalLimit  = 16 << 20  // a checkpoint follows: what a start may have to apply again
-	journalGrowth = 1 << 20   // the file grows by zeros, so that most syncs have nothing to say about its size and blocks
-	journalPiece  = 64 << 10  // of the zeros: a large one would be garbage for long
-	journalKeep   = 512 << 10 // a larger buffer is not kept
+	journalLimit  = 16 << 20              // a checkpoint follows: what a start may have to apply again
+	journalGrowth = 1 << 20               // the file grows by zeros, so that most syncs have nothing to say about its size and blocks
+	journalPiece  = 64 << 10              // of the zeros: a large one would be garbage for long
+	journalKeep   = 512 << 10             // a larger buffer is not kept
+	journalLag    = 20 * time.Millisecond // a record is synced so much later than it was written at the latest
 )
 
 // errJournal is what replay answers of a record that is whole and makes no sense.
@@ -154,7 +158,7 @@ func decodeChanges(b []byte) ([]change, error) {
 	return all, nil
 }
 
-// append makes the writes of a batch durable. After an error the journal is of no more use: what the disk holds of the record is unknown.
+// append writes the writes of a batch, and syncs nothing. After an error the journal is of no more use: what the disk holds of the record is unknown.
 func (j *journal) append(o *overlay) error {
 	j.encode(o)
 	if _, err := j.file.WriteAt(j.buf, j.end); err != nil {
@@ -169,7 +173,43 @@ func (j *journal) append(o *overlay) error {
 			return err
 		}
 	}
+	if j.since.IsZero() {
+		j.since = time.Now()
+	}
+	return nil
+}
+
+// flush makes durable what has been written. After an error the journal is of no more use.
+func (j *journal) flush() error {
+	if j.since.IsZero() {
+		return nil
+	}
+	j.since = time.Time{}
 	return j.sync(j.file)
+}
+
+// flushLater has what has been written synced in time, where nobody does it before. The caller writes alone.
+func (db *DB) flushLater(j *journal) {
+	if j.since.IsZero() || j.timed {
+		return
+	}
+	j.timed = true
+	time.AfterFunc(journalLag-time.Since(j.since), func() { db.flushDue(j) })
+}
+
+// flushDue syncs what has waited for long enough.
+func (db *DB) flushDue(j *journal) {
+	db.between(db.ctx, func(e *engine) error { //nolint:errcheck // an error is logged, and the end of the engine; a closed one has synced all
+		if e.journal != j {
+			return nil // it was opened anew meanwhile
+		}
+		j.timed = false
+		if !j.since.IsZero() && time.Since(j.since) >= journalLag {
+			return j.flush()
+		}
+		db.flushLater(j) // what came since has its own time
+		return nil
+	})
 }
 
 func (j *journal) encode(o *overlay) {

@@ -13,6 +13,7 @@ type overlay struct {
 	keys    []string // sorted; may hold keys that were rolled back and are no longer in entries
 	fresh   []string // keys not yet merged into keys
 	cost    int
+	synced  bool // the batch is to be synced before it is answered
 }
 
 // entry is the newest write of a key.

@@ -70,12 +70,17 @@ type Writer interface {
 type Store interface {
 	// View runs fn on one consistent view.
 	View(ctx context.Context, fn func(Reader) error) error
-	// Update runs fn and makes its writes durable (synced) as one: when Update answers nil they survive a power cut, when
-	// it answers an error none of them is there. fn sees every transaction committed before it, runs serially with
+	// Update runs fn and makes its writes durable (synced) as one: when Update answers nil they survive a power cut, with all that was
+	// committed before them; when it answers an error none of them is there. fn sees every transaction committed before it, runs serially with
 	// all others, may run more than once, must not block on anything but its Writer, and its error is answered as it is.
 	Update(ctx context.Context, fn func(Writer) error) error
 	// Reclaim is Update for transactions that only free space; the free-space guard lets them through.
 	Reclaim(ctx context.Context, fn func(Writer) error) error
+	// Note is Reclaim for what may be done a second time when the power goes, and does no other harm: when it answers nil the writes are the
+	// system's, so that they survive the end of the process, and readers see them; they are durable with the next Update, or some milliseconds
+	// later by themselves. What survives a power cut is all that was committed up to some moment, so that nothing lacks what it was built on. A fn that
+	// calls AfterCommit has an Update.
+	Note(ctx context.Context, fn func(Writer) error) error
 	// Watch answers a channel of capacity one that gets a token after each commit that touches a key under prefix (tokens
 	// coalesce), and a function that ends the watch.
 	Watch(prefix []byte) (changed <-chan struct{}, stop func())

@@ -172,7 +172,10 @@ func (q *Queue) commit(ctx context.Context, d Delivery, j judgement, outcomes []
 	}
 	defer discard(drafts)
 	update := q.opt.Store.Update
-	if j.frugal {
+	switch {
+	case carriedAway(outcomes) && len(drafts) == 0:
+		update = q.opt.Store.Note
+	case j.frugal:
 		update = q.opt.Store.Reclaim
 	}
 	err = update(ctx, func(tx store.Writer) error {
@@ -204,6 +207,13 @@ func (q *Queue) commit(ctx context.Context, d Delivery, j judgement, outcomes []
 		return q.enqueueDrafts(tx, drafts)
 	})
 	return next, err
+}
+
+// carriedAway tells whether all there is to note is that others have taken the message. When the power goes before that is on disk, it is sent
+// again, as it is when the power goes before it can be noted; nothing else depends on it. What is written in our own mailboxes, whose UIDs
+// clients keep, and what senders are told, is to be durable.
+func carriedAway(outcomes []Outcome) bool {
+	return !slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Result != ResultDelivered || o.Commit != nil })
 }
 
 // setItemTx writes an item that was waiting, of a message that is not held, or no longer.

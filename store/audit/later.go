@@ -58,8 +58,16 @@ func (l *Log) due() {
 	}
 }
 
-// Flush makes durable what waits.
-func (l *Log) Flush(ctx context.Context) error { return l.write(ctx, nil) }
+// Flush makes durable what waits, and what was written and not waited for: records of store.Note.
+func (l *Log) Flush(ctx context.Context) error {
+	l.wait.mu.Lock()
+	nothing := len(l.wait.records) == 0
+	l.wait.mu.Unlock()
+	if nothing {
+		return l.st.Reclaim(ctx, func(store.Writer) error { return nil })
+	}
+	return l.write(ctx, nil)
+}
 
 // Close is Flush for the last time: a record that comes after it is written at once.
 func (l *Log) Close(ctx context.Context) error {

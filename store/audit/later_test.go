@@ -41,6 +41,31 @@ func actions(t *testing.T, log *audit.Log) (all []audit.Action) {
 	return all
 }
 
+// TestListingIsDurable: what was noted and not synced is made durable before anybody is shown it; a trace that was exported never loses its end.
+func TestListingIsDurable(t *testing.T) {
+	st := &counting{Store: storetest.New(t)}
+	log := audit.New(st)
+	storetest.CheckAtEnd(t, st, log.Checker())
+	err := st.Note(t.Context(), func(tx store.Writer) error { return log.AppendTx(tx, audit.Record{Action: audit.Deliver}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := actions(t, log); len(got) != 1 || st.synced != 1 {
+		t.Errorf("%v after %d synced transactions", got, st.synced)
+	}
+}
+
+// counting counts transactions whose sync is waited for.
+type counting struct {
+	store.Store
+	synced int
+}
+
+func (c *counting) Reclaim(ctx context.Context, fn func(store.Writer) error) error {
+	c.synced++
+	return c.Store.Reclaim(ctx, fn)
+}
+
 // TestLater: what nobody waits for is written ahead of the next record, when somebody looks, and at the end; a refused write loses
 // none of it.
 func TestLater(t *testing.T) {

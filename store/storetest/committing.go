@@ -94,6 +94,35 @@ func testAfterCommit(t *testing.T, st store.Store) {
 	}
 }
 
+// testNote: what is noted is an update like others, to who looks and to who writes next; an error leaves nothing, and what comes afterwards comes.
+func testNote(t *testing.T, st store.Store) {
+	t.Helper()
+	note := func(want error, fn func(store.Writer) error) {
+		t.Helper()
+		if err := st.Note(t.Context(), fn); !errors.Is(err, want) {
+			t.Errorf("note: %v, want %v", err, want)
+		}
+	}
+	note(nil, func(tx store.Writer) error { return setAll(tx, "a", "1", "b", "1") })
+	view(t, st, func(r store.Reader) { get(t, r, "a", "1") })
+	failure := errors.New("no")
+	note(failure, func(tx store.Writer) error { return errors.Join(setAll(tx, "a", "2"), failure) })
+	update(t, st, func(tx store.Writer) error {
+		get(t, tx, "a", "1")
+		return tx.Delete([]byte("b"))
+	})
+	after := false
+	note(nil, func(tx store.Writer) error {
+		get(t, tx, "b", "")
+		tx.AfterCommit(func() { after = true })
+		return setAll(tx, "a", "3")
+	})
+	if !after {
+		t.Error("what is to be done after the commit was not")
+	}
+	view(t, st, func(r store.Reader) { get(t, r, "a", "3") })
+}
+
 // testSerial has many writers add to one counter, which they could not if two ran at once.
 func testSerial(t *testing.T, st store.Store) {
 	t.Helper()

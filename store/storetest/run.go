@@ -33,6 +33,7 @@ func Run(t *testing.T, e Engine) {
 		"panic":           testPanic,
 		"goexit":          testGoexit,
 		"after commit":    testAfterCommit,
+		"note":            testNote,
 		"serial":          testSerial,
 		"together":        testTogether,
 		"context":         testContext,
