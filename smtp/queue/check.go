@@ -3,7 +3,6 @@ package queue
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"balorg/store"
@@ -14,8 +13,7 @@ import (
 func (q *Queue) Bodies(_ context.Context, r store.Reader, fn func(body.ID)) error {
 	prefix := []byte(tableMessage)
 	for _, v := range r.Scan(prefix, store.PrefixEnd(prefix)) {
-		var m Message
-		if json.Unmarshal(v, &m) == nil && m.Body != 0 {
+		if m, err := decodeMessage(v); err == nil && m.Body != 0 {
 			fn(m.Body)
 		}
 	}
@@ -27,10 +25,10 @@ func (q *Queue) Check(_ context.Context, r store.Reader, report func(problem str
 	prefix := []byte(tableMessage)
 	messages := make(map[ID]bool)
 	for k, v := range r.Scan(prefix, store.PrefixEnd(prefix)) {
-		var m Message
+		m, err := decodeMessage(v)
 		id := ID(k[len(prefix):])
 		messages[id] = true
-		if err := json.Unmarshal(v, &m); err != nil || m.ID != id {
+		if err != nil || m.ID != id {
 			report(fmt.Sprintf("queue: the row of message %s is damaged", id))
 			continue
 		}

@@ -34,7 +34,7 @@ func (q *Queue) EnqueueTx(tx store.Writer, m Message, items []Item) error {
 				return err
 			}
 		}
-		if err := setJSON(tx, itemKey(tableItem, m.ID, it.N), it); err != nil {
+		if err := setItem(tx, it); err != nil {
 			return err
 		}
 	}
@@ -46,7 +46,7 @@ func (q *Queue) EnqueueTx(tx store.Writer, m Message, items []Item) error {
 	} else if err := q.opt.Bodies.Ref(tx, m.Body); err != nil {
 		return fmt.Errorf("queue a message: %w", err)
 	}
-	if err := setJSON(tx, messageKey(m.ID), m); err != nil {
+	if err := setMessage(tx, m); err != nil {
 		return err
 	}
 	if !m.Held {

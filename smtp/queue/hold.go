@@ -33,7 +33,7 @@ func (q *Queue) HoldAll(ctx context.Context) (held int, err error) {
 					return err
 				}
 			}
-			return setJSON(tx, messageKey(m.ID), m)
+			return setMessage(tx, m)
 		})
 		if err != nil {
 			return held, fmt.Errorf("hold a message: %w", err)

@@ -111,7 +111,7 @@ func (q *Queue) Retry(ctx context.Context, id ID) error {
 		}
 		if e.Held {
 			e.Held = false
-			return setJSON(tx, messageKey(id), e.Message)
+			return setMessage(tx, e.Message)
 		}
 		return nil
 	})

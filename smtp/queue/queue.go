@@ -11,8 +11,8 @@
 //
 // Keys, below store.PrefixQueue; numbers are big-endian:
 //
-//	q/m/<message id>            JSON of Message
-//	q/r/<message id>/<n 2>      JSON of Item
+//	q/m/<message id>            Message (encode.go)
+//	q/r/<message id>/<n 2>      Item (encode.go)
 //	q/w/<message id>/<n 2>      the item waits: for when and for where (waitingRow); empty while the message is held
 //	q/d/<seconds 8><message id> empty: nothing waits any more, since then
 //	q/s/<seal 16>               seconds 8, message id: what was accepted a moment ago (Seal)

@@ -227,7 +227,7 @@ func (q *Queue) setItemTx(tx store.Writer, it Item) error {
 	if err != nil {
 		return err
 	}
-	return setJSON(tx, itemKey(tableItem, it.Message, it.N), it)
+	return setItem(tx, it)
 }
 
 // settleTx notes that some items of a message wait no more, and lets go of its body with the last.
@@ -240,7 +240,7 @@ func (q *Queue) settleTx(tx store.Writer, id ID, done int, now time.Time) error 
 		return err
 	}
 	if m.Waiting -= done; m.Waiting > 0 {
-		return setJSON(tx, messageKey(id), m)
+		return setMessage(tx, m)
 	}
 	gone, err := q.opt.Bodies.Unref(tx, m.Body)
 	if err != nil {
@@ -255,7 +255,7 @@ func (q *Queue) settleTx(tx store.Writer, id ID, done int, now time.Time) error 
 	if err := tx.Set(doneKey(now, id), nil); err != nil {
 		return err
 	}
-	return setJSON(tx, messageKey(id), m)
+	return setMessage(tx, m)
 }
 
 // traceTx writes into the trace what came to an end.

@@ -3,7 +3,6 @@ package queue
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -51,36 +50,30 @@ func timeKey(table string, at time.Time) []byte {
 
 func doneKey(at time.Time, id ID) []byte { return append(timeKey(tableDone, at), id...) }
 
-func getMessage(r store.Reader, id ID) (Message, error) {
-	var m Message
-	return m, getJSON(r, messageKey(id), &m)
-}
+func getMessage(r store.Reader, id ID) (Message, error) { return get(r, messageKey(id), decodeMessage) }
 
 func getItem(r store.Reader, id ID, n uint16) (Item, error) {
-	var it Item
-	return it, getJSON(r, itemKey(tableItem, id, n), &it)
+	return get(r, itemKey(tableItem, id, n), decodeItem)
 }
 
-func getJSON(r store.Reader, key []byte, v any) error {
+func get[T any](r store.Reader, key []byte, decode func([]byte) (T, error)) (got T, err error) {
 	row, err := r.Get(key)
 	if errors.Is(err, store.ErrNotFound) {
-		return ErrUnknown
+		return got, ErrUnknown
 	}
 	if err != nil {
-		return fmt.Errorf("read the queue: %w", err)
+		return got, fmt.Errorf("read the queue: %w", err)
 	}
-	if err := json.Unmarshal(row, v); err != nil {
-		return fmt.Errorf("read the queue: row %q: %w", key, err)
+	if got, err = decode(row); err != nil {
+		return got, fmt.Errorf("read the queue: row %q: %w", key, err)
 	}
-	return nil
+	return got, nil
 }
 
-func setJSON(tx store.Writer, key []byte, v any) error {
-	row, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("write the queue: %w", err)
-	}
-	return tx.Set(key, row)
+func setMessage(tx store.Writer, m Message) error { return tx.Set(messageKey(m.ID), m.encode()) }
+
+func setItem(tx store.Writer, it Item) error {
+	return tx.Set(itemKey(tableItem, it.Message, it.N), it.encode())
 }
 
 // itemsOf answers the items of a message in their order.
@@ -88,8 +81,8 @@ func itemsOf(r store.Reader, id ID) ([]Item, error) {
 	var all []Item
 	prefix := itemPrefix(tableItem, id)
 	for k, v := range r.Scan(prefix, store.PrefixEnd(prefix)) {
-		var it Item
-		if err := json.Unmarshal(v, &it); err != nil {
+		it, err := decodeItem(v)
+		if err != nil {
 			return nil, fmt.Errorf("read the queue: row %q: %w", k, err)
 		}
 		all = append(all, it)

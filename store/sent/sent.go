@@ -1,7 +1,7 @@
 // Package sent keeps for a day what was sent, so that the client's own APPEND of the same message to Sent is recognised: the daemon
 // has put a copy there already, and a team must not find every message twice.
 //
-// Keys: e/<mailbox id>/<person id>/<16 octets of SHA-256 of the message's id and its body's hash, hexadecimal> → JSON of Copy.
+// Keys: e/<mailbox id>/<person id>/<16 octets of SHA-256 of the message's id and its body's hash, hexadecimal> → Copy (encode).
 package sent
 
 import (
@@ -18,6 +18,7 @@ import (
 	"balorg/mail"
 	"balorg/mail/header"
 	"balorg/store"
+	"balorg/store/fields"
 )
 
 // Keep is how long a copy is recognised. A client that was offline when it sent appends when it is back; one that takes longer leaves
@@ -48,8 +49,24 @@ type Copy struct {
 	Bcc []byte `json:"bcc,omitempty"`
 }
 
-// row is a Copy as it is kept.
-type row struct {
+// copyRow begins the row of a Copy.
+const copyRow = 1
+
+func (c Copy) encode() []byte {
+	row := append(make([]byte, 0, 160), copyRow)
+	row = fields.AppendText(row, c.Mailbox)
+	row = fields.AppendText(row, c.Person)
+	row = fields.AppendText(row, c.MessageID)
+	row = append(row, c.Body[:]...)
+	row = fields.AppendTime(row, c.Time)
+	row = fields.AppendText(row, c.Folder)
+	row = fields.AppendUint(row, uint64(c.UIDValidity))
+	row = fields.AppendUint(row, uint64(c.UID))
+	return fields.AppendText(row, string(c.Bcc))
+}
+
+// jsonCopy is a Copy as it was kept once.
+type jsonCopy struct {
 	Copy
 	Hash string `json:"body"`
 }
@@ -62,11 +79,7 @@ func New(st store.Store) *Table { return &Table{st} }
 
 // PutTx keeps a copy as part of the transaction in which the message is accepted.
 func PutTx(tx store.Writer, c Copy) error {
-	value, err := json.Marshal(row{c, hex.EncodeToString(c.Body[:])})
-	if err == nil {
-		err = tx.Set(c.key(), value)
-	}
-	if err != nil {
+	if err := tx.Set(c.key(), c.encode()); err != nil {
 		return fmt.Errorf("note a sent message: %w", err)
 	}
 	return nil
@@ -255,7 +268,10 @@ func scan(r store.Reader, fn func(key []byte, c Copy, err error) error) error {
 var errHash = errors.New("not a hash")
 
 func parse(value []byte) (Copy, error) {
-	var kept row
+	if len(value) == 0 || value[0] != '{' {
+		return decode(value)
+	}
+	var kept jsonCopy
 	if err := json.Unmarshal(value, &kept); err != nil {
 		return Copy{}, fmt.Errorf("a sent message: %w", err)
 	}
@@ -265,6 +281,24 @@ func parse(value []byte) (Copy, error) {
 	}
 	kept.Body = header.Hash(hash)
 	return kept.Copy, nil
+}
+
+func decode(value []byte) (c Copy, err error) {
+	if len(value) == 0 || value[0] != copyRow {
+		return c, fmt.Errorf("a sent message: %w", fields.ErrDamaged)
+	}
+	r := fields.NewReader(value)
+	c.Mailbox, c.Person, c.MessageID = mail.AccountID(r.Text()), mail.AccountID(r.Text()), r.Text()
+	copy(c.Body[:], r.Fixed(len(c.Body)))
+	c.Time, c.Folder = r.Time(), r.Text()
+	c.UIDValidity, c.UID = uint32(r.Uint()), uint32(r.Uint())
+	if bcc := r.Bytes(); len(bcc) > 0 {
+		c.Bcc = slices.Clone(bcc)
+	}
+	if err := r.End(); err != nil {
+		return c, fmt.Errorf("a sent message: %w", err)
+	}
+	return c, nil
 }
 
 func prefix(mailbox, person mail.AccountID) []byte {

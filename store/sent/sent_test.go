@@ -36,6 +36,27 @@ func fixture(t *testing.T, copies ...sent.Copy) (*store.DB, *sent.Table) {
 	return st, table
 }
 
+// TestRowOfBefore: a row that is JSON, as all were once, is read.
+func TestRowOfBefore(t *testing.T) {
+	c := copyOf("noemie", "<a@b>", noon)
+	st, table := fixture(t, c)
+	err := st.Update(t.Context(), func(tx store.Writer) error {
+		for k := range tx.Scan([]byte(store.PrefixSent), store.PrefixEnd([]byte(store.PrefixSent))) {
+			return tx.Set(k, fmt.Appendf(nil, `{"mailbox":"secretariat","person":"noemie","message_id":"\u003ca@b\u003e","time":"2026-11-24T12:00:00Z","folder":"Envoyés",`+
+				`"uid_validity":7,"uid":9,"bcc":"QmNjOiBhQGINCg==","body":"%x"}`, c.Body))
+		}
+		return errors.New("no row")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Folder, c.UIDValidity, c.UID, c.Bcc = "Envoyés", 7, 9, []byte("Bcc: a@b\r\n")
+	got, err := table.Find(t.Context(), c.ID, noon)
+	if diff := gocmp.Diff(c, got); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+}
+
 func TestFind(t *testing.T) {
 	c := copyOf("noemie", "<a@b>", noon)
 	c.Folder, c.UIDValidity, c.UID = "Envoyés", 7, 9
