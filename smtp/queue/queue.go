@@ -269,10 +269,10 @@ type Queue struct {
 	now     func() time.Time
 	metrics metrics
 
-	mu      sync.Mutex
-	sched   schedule
-	running bool          // Run has loaded what waits: from now on commits add to the schedule
-	wake    chan struct{} // capacity one
+	mu    sync.Mutex
+	sched schedule
+	crew  *crew         // not nil once Run has loaded what waits: from now on commits add to the schedule, and start what is due
+	wake  chan struct{} // of Run; capacity one
 }
 
 // New makes the queue on what the store holds, for those who put something into it or look at it. Nothing is carried before Run.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"balorg/smtp/wire"
@@ -17,13 +16,13 @@ import (
 func (q *Queue) schedule(items []Item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.running {
+	if q.crew == nil {
 		return // Run finds them in the store
 	}
 	for _, it := range items {
 		q.addLocked(it)
 	}
-	q.wakeUp()
+	q.startLocked()
 }
 
 func (q *Queue) addLocked(it Item) {
@@ -46,19 +45,20 @@ const pruneEvery = time.Minute
 
 // Run carries what waits until ctx ends, then waits for the attempts under way, whose context ends as well. It is called once.
 func (q *Queue) Run(ctx context.Context) error {
-	if err := q.load(ctx); ctx.Err() != nil {
+	c := &crew{ctx: ctx}
+	if err := q.load(c); ctx.Err() != nil {
 		return nil // told to stop before it had begun
 	} else if err != nil {
 		return fmt.Errorf("loading the queue: %w", err)
 	}
-	var attempts sync.WaitGroup
-	defer attempts.Wait()
+	defer c.attempts.Wait()
+	defer q.dismiss()
 	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		at := q.start(ctx, &attempts)
+		at := q.start()
 		timer.Stop()
 		var due <-chan time.Time
 		if !at.IsZero() {
@@ -79,11 +79,11 @@ func (q *Queue) Run(ctx context.Context) error {
 }
 
 // load schedules what the store says is waiting.
-func (q *Queue) load(ctx context.Context) error {
+func (q *Queue) load(c *crew) error {
 	q.mu.Lock()
 	defer q.mu.Unlock() // commits that come meanwhile wait to be added, and are then found twice or not at all
 	q.sched = newSchedule(q.opt.MaxAttempts, q.opt.PerDestination)
-	err := q.opt.Store.View(ctx, func(r store.Reader) error {
+	err := q.opt.Store.View(c.ctx, func(r store.Reader) error {
 		prefix := []byte(tableWaiting)
 		for k, row := range r.Scan(prefix, store.PrefixEnd(prefix)) {
 			id, n, ok := parseItemKey(tableWaiting, k)
@@ -99,38 +99,10 @@ func (q *Queue) load(ctx context.Context) error {
 		}
 		return r.Err()
 	})
-	q.running = err == nil
-	return err
-}
-
-// start begins every attempt that may begin now, and answers when to look again.
-func (q *Queue) start(ctx context.Context, attempts *sync.WaitGroup) time.Time {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	now := q.now()
-	q.sched.advance(now)
-	for ctx.Err() == nil {
-		batch, d := q.sched.take(now)
-		if batch == nil {
-			break
-		}
-		attempts.Go(func() {
-			next, unreachable, ok := q.attempt(ctx, d.route, batch)
-			q.mu.Lock()
-			defer q.mu.Unlock()
-			q.sched.finish(batch, d, unreachable, q.now())
-			for _, it := range next {
-				q.sched.add(it.Message, it.N, it.Next, d.route, d.name)
-			}
-			for _, r := range batch {
-				if !ok { // nothing could be written down: they wait as they were
-					q.sched.add(r.id, r.n, q.now().Add(retryFault), d.route, d.name)
-				}
-			}
-			q.wakeUp()
-		})
+	if err == nil {
+		q.crew = c
 	}
-	return q.sched.wakeAt(now)
+	return err
 }
 
 // retryFault is how long an item rests after a fault of ours: the store took nothing, a body could not be read.
