@@ -43,7 +43,7 @@ func (db *DB) update(ctx context.Context, fn func(Writer) error, k kind) error {
 		return err
 	}
 	if db.claim() {
-		return db.commitAll(newUpdate(k), fn, nil)
+		return db.commitAll(&update{kind: k, done: make(chan error, 1)}, fn, nil)
 	}
 	u := newUpdate(k)
 	if err := db.enqueue(u); err != nil {

@@ -15,8 +15,8 @@ import (
 
 // Bounds of what is held back from Badger: a transaction there costs as much as a sync, however small it is.
 const (
-	pendingCost = 512 << 10
-	pendingKeys = 256 // reads look at them first
+	pendingCost = 1 << 20
+	pendingKeys = 1024 // reads look at them first, in a few maps
 )
 
 // engine is one opened Badger with its journal and those who use it.

@@ -64,9 +64,12 @@ func (o *overlay) freeze() { o.span(nil, nil) }
 func (o *overlay) with(more *overlay) *overlay {
 	sum := &overlay{entries: make(map[string]entry, len(o.entries)+len(more.entries)), keys: mergeKeys(o.keys, more.keys)}
 	maps.Copy(sum.entries, o.entries)
-	maps.Copy(sum.entries, more.entries)
-	for key, e := range sum.entries {
-		sum.cost += entryCost(key, e)
+	sum.cost = o.cost + more.cost
+	for key, e := range more.entries {
+		if former, had := o.entries[key]; had {
+			sum.cost -= entryCost(key, former)
+		}
+		sum.entries[key] = e
 	}
 	return sum
 }
