@@ -316,6 +316,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	workers.Go(func() { g.housekeeping(background) })
 	workers.Go(func() { g.keepLocks(background) })
 	workers.Go(func() { g.signFolders(background) })
+	workers.Go(func() { g.foldFolders(background) })
 	workers.Go(func() { g.probeServers(background) })
 	workers.Go(func() { g.proxy.FinishTransfers(background) })
 	workers.Go(func() { g.reloadOnSignal(background) })
@@ -364,6 +365,13 @@ func (g *Gateway) config() *Config {
 func (g *Gateway) signFolders(ctx context.Context) {
 	g.st.boxes.RunSigning(ctx, func(err error) {
 		g.log.WarnContext(ctx, "searches of a folder read every message until it is opened again", slog.Any("error", err))
+	})
+}
+
+// foldFolders writes changes of many messages in the embedded store into their rows.
+func (g *Gateway) foldFolders(ctx context.Context) {
+	g.st.boxes.RunFolding(ctx, func(err error) {
+		g.log.WarnContext(ctx, "changes of whole folders are written slowly until they can be folded", slog.Any("error", err))
 	})
 }
 

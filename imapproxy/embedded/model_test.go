@@ -1,6 +1,7 @@
 package embedded_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"regexp"
@@ -63,6 +64,8 @@ type (
 		bodies  *body.Bodies
 		srv     *embedded.Server
 		reopens int
+		opt     mailbox.Options
+		rest    func() // ends what runs in the background
 	}
 )
 
@@ -74,6 +77,9 @@ const (
 
 func (h *modelHost) open() {
 	h.t.Helper()
+	if h.rest != nil {
+		h.rest()
+	}
 	var err error
 	if h.db == nil {
 		if h.db, err = store.Open(store.Options{Dir: h.dir + "/state"}); err != nil {
@@ -83,12 +89,23 @@ func (h *modelHost) open() {
 	if h.bodies, err = body.New(h.db, h.dir+"/bodies", body.Options{}); err != nil {
 		h.t.Fatal(err)
 	}
-	h.boxes = mailbox.New(h.db, h.bodies, mailbox.Options{})
+	h.boxes = mailbox.New(h.db, h.bodies, h.opt)
 	h.srv = embedded.New(h.boxes, embedded.Options{})
+	ctx, cancel := context.WithCancel(h.t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		h.boxes.RunFolding(ctx, func(err error) { h.t.Errorf("folding: %v", err) })
+	}()
+	h.rest = func() {
+		cancel()
+		<-ended
+	}
 }
 
 func (h *modelHost) close() {
 	h.t.Helper()
+	h.rest()
 	if err := h.db.Close(); err != nil {
 		h.t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"balorg/mail"
 	"balorg/store"
 	"balorg/store/body"
+	"balorg/store/mailbox"
 )
 
 func (d *dialogue) connect(*rapid.T) {
@@ -107,7 +108,7 @@ func (d *dialogue) append(*rapid.T) {
 
 // drawSet names some of the messages that a client knows of, by number or by UID.
 func (d *dialogue) drawSet(c *believer) (uids []uint32, verb, set string) {
-	seqs := rapid.SliceOfNDistinct(rapid.IntRange(1, len(c.uids)), 1, 4, rapid.ID[int]).Draw(d.t, "messages")
+	seqs := rapid.SliceOfNDistinct(rapid.IntRange(1, len(c.uids)), 1, rapid.SampledFrom([]int{4, len(c.uids)}).Draw(d.t, "most"), rapid.ID[int]).Draw(d.t, "messages")
 	slices.Sort(seqs)
 	byUID := rapid.Bool().Draw(d.t, "by UID")
 	var names []string
@@ -370,7 +371,12 @@ func (d *dialogue) reopen(*rapid.T) {
 // TestDialogues: several clients give random commands, with restarts in between. UIDs, counts, flags, modification sequences and what has
 // vanished are what the model says, and no client is ever told a number that is not the message's.
 func TestDialogues(t *testing.T) {
-	host := &modelHost{t: t, dir: t.TempDir()}
+	t.Run("rows", func(t *testing.T) { testDialogues(t, mailbox.Options{}) })
+	t.Run("marks", func(t *testing.T) { testDialogues(t, mailbox.Options{MarkFrom: 2, MarkMost: 8}) })
+}
+
+func testDialogues(t *testing.T, opt mailbox.Options) {
+	host := &modelHost{t: t, dir: t.TempDir(), opt: opt}
 	host.open()
 	round := 0
 	rapid.Check(t, func(rt *rapid.T) {

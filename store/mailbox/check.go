@@ -96,7 +96,7 @@ func (c *checker) checkFolders() error {
 		key := folderKey{id, lastUint32(rest)}
 		if err != nil {
 			c.report(fmt.Sprintf("mailbox %s, folder %d: %v", id, key.folder, err))
-			if err := c.messages(key, func(m message) { c.bodies[m.Body] = true }); err != nil {
+			if err := c.messages(key, nil, func(m message) { c.bodies[m.Body] = true }); err != nil {
 				return err
 			}
 			continue
@@ -123,8 +123,8 @@ func (c *checker) checkFolders() error {
 	return nil
 }
 
-// messages calls fn for the folder's messages and reports those that cannot be read.
-func (c *checker) messages(key folderKey, fn func(message)) error {
+// messages calls fn for the folder's messages, with the marks over them, and reports those that cannot be read.
+func (c *checker) messages(key folderKey, over marks, fn func(message)) error {
 	prefix := key.in(tableMessage)
 	for k, v := range c.r.Scan(prefix, store.PrefixEnd(prefix)) {
 		m, err := decodeMessage(lastUint32(k), v)
@@ -132,6 +132,7 @@ func (c *checker) messages(key folderKey, fn func(message)) error {
 			c.report(fmt.Sprintf("mailbox %s, folder %d, message %d: %v", key.account, key.folder, m.UID, err))
 			continue
 		}
+		over.lay(&m)
 		fn(m)
 	}
 	return c.r.Err()
@@ -150,7 +151,11 @@ func (c *checker) checkFolder(key folderKey, row *folderRow) error {
 	}
 	got := folderRow{FirstRecent: row.FirstRecent}
 	sum := folderEdit{edit: &edit{}, row: got, account: &accountRow{}}
-	err := c.messages(key, func(m message) {
+	over, err := c.checkMarks(key, row, complain)
+	if err != nil {
+		return err
+	}
+	err = c.messages(key, over, func(m message) {
 		sum.count(&m, +1)
 		c.bodies[m.Body] = true
 		if m.UID >= row.UIDNext || m.UID == 0 || m.ModSeq > row.HighestModSeq || m.ModSeq == 0 {
@@ -181,6 +186,27 @@ func (c *checker) checkFolder(key folderKey, row *folderRow) error {
 		return err
 	}
 	return c.checkExpunged(key, row, complain)
+}
+
+// checkMarks answers the folder's marks.
+func (c *checker) checkMarks(key folderKey, row *folderRow, complain func(string, ...any)) (all marks, err error) {
+	unfolded := uint32(0)
+	err = eachMark(c.r, key, func(_ []byte, m mark, weighs uint32, err error) error {
+		if err != nil {
+			complain("a record of changed flags is damaged")
+			return nil
+		}
+		if m.modseq > row.HighestModSeq || m.uids[len(m.uids)-1].hi > row.UIDNext {
+			complain("flags were changed with modification sequence %d, or of messages, that were not given yet", m.modseq)
+		}
+		unfolded += weighs
+		all = append(all, m)
+		return nil
+	})
+	if unfolded != row.Unfolded {
+		complain("has records of changed flags that weigh %d; its row says %d", unfolded, row.Unfolded)
+	}
+	return all, err
 }
 
 // checkSignatures looks at what searches are narrowed by. What is of other texts than today's is not used, and goes when the folder is next
@@ -248,7 +274,7 @@ func (c *checker) checkNames() error {
 
 // checkStrays looks for messages and records of folders that are not there.
 func (c *checker) checkStrays() error {
-	for _, table := range []string{tableMessage, tableExpunged, tableSignature} {
+	for _, table := range []string{tableMessage, tableExpunged, tableMark, tableSignature} {
 		var last folderKey
 		for k := range c.r.Scan([]byte(table), store.PrefixEnd([]byte(table))) {
 			id, rest, ok := split(table, k)

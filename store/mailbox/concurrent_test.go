@@ -101,8 +101,28 @@ func (c *busyClient) step(ctx context.Context) error {
 // TestBusyFolder: sessions that change one folder at the same time all end up believing the same, and the quota holds. The
 // fixture then verifies every counter.
 func TestBusyFolder(t *testing.T) {
+	t.Run("rows", func(t *testing.T) { testBusyFolder(t, mailbox.Options{}) })
+	t.Run("marks", func(t *testing.T) { testBusyFolder(t, mailbox.Options{MarkFrom: 2, MarkMost: 20}) })
+}
+
+func testBusyFolder(t *testing.T, opt mailbox.Options) {
 	const sessions, steps, quota = 6, 150, 3 * 60
-	f := newFixture(t, mailbox.Options{})
+	f := newFixture(t, opt)
+	folded, end := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(folded)
+		for {
+			select {
+			case <-end:
+				return
+			default:
+			}
+			if err := f.account(claire, quota).Fold(t.Context(), "INBOX"); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
 	var clients []*busyClient
 	for i := range sessions {
 		a := f.account(claire, quota)
@@ -121,13 +141,16 @@ func TestBusyFolder(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	close(end)
+	<-folded
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
 	if u, err := clients[0].a.Usage(t.Context()); err != nil || u.Octets > quota {
 		t.Errorf("usage %+v, %v", u, err)
 	}
-	fresh := f.open(clients[0].a, "INBOX", true)
+	f.Store = mailbox.New(f.st, f.bodies, opt) // what is on disk, not what they share
+	fresh := f.open(f.account(claire, quota), "INBOX", true)
 	if fresh.Len() < 5 {
 		t.Errorf("only %d messages are left: nothing was tested", fresh.Len())
 	}

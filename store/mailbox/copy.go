@@ -92,11 +92,12 @@ func (c *copier) chunk(ctx context.Context, uids []uint32) error {
 		if to, err = c.open(e); err != nil {
 			return err
 		}
-		err = eachMessage(tx, from.key, uids, func(m message) error {
-			copied, err := c.one(from, to, m)
-			source, target = append(source, m.UID), append(target, copied.UID)
-			return err
-		})
+		found, err := from.messages(uids)
+		for i := 0; i < len(found) && err == nil; i++ {
+			var copied message
+			copied, err = c.one(from, to, found[i])
+			source, target = append(source, found[i].UID), append(target, copied.UID)
+		}
 		if err != nil || len(source) == 0 {
 			return err
 		}

@@ -115,8 +115,12 @@ func (s *Store) dissolve(tx store.Writer, key folderKey, n int) (more bool, err 
 	if err != nil {
 		return false, err
 	}
+	over, err := readMarks(tx, key, &f.row)
+	if err != nil {
+		return false, err
+	}
 	var messages []message
-	err = scanMessages(tx, key, 0, func(m message) bool {
+	err = scanMessages(tx, key, over, 0, func(m message) bool {
 		messages = append(messages, m)
 		return len(messages) < n
 	})
@@ -135,7 +139,29 @@ func (s *Store) dissolve(tx store.Writer, key folderKey, n int) (more bool, err 
 	if len(messages) == n {
 		return true, e.save()
 	}
+	if err := f.eraseMarks(); err != nil {
+		return false, err
+	}
 	return s.erase(e, key, n)
+}
+
+// eraseMarks removes the marks, which are few, of a folder that has no messages any more.
+func (f *folderEdit) eraseMarks() error {
+	var keys [][]byte
+	prefix := f.key.in(tableMark)
+	for k := range f.tx.Keys(prefix, store.PrefixEnd(prefix)) {
+		keys = append(keys, append([]byte(nil), k...))
+	}
+	if err := f.tx.Err(); err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := f.tx.Delete(k); err != nil {
+			return err
+		}
+	}
+	f.row.Unfolded = 0
+	return nil
 }
 
 // erase removes up to n of the records of expunged messages and of the signatures, and the folder's row with the last.

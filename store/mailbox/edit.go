@@ -123,11 +123,9 @@ func (f *folderEdit) put(m *message) error {
 	return nil
 }
 
-// setFlags changes the flags of a message.
-func (f *folderEdit) setFlags(m message, flags Flags) error {
-	f.count(&m, -1)
-	m.Flags, m.ModSeq = flags, f.modseq()
-	f.count(&m, +1)
+// rewrite writes the row of a message whose flags are others now; the caller has counted it.
+func (f *folderEdit) rewrite(m message) error {
+	m.ModSeq = f.modseq()
 	f.change.flags = append(f.change.flags, m)
 	return f.put(&m)
 }

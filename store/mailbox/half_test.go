@@ -55,14 +55,20 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// TestOthersGoOn: while all messages of a large folder are changed and removed, others append without waiting for the end of it.
+// TestOthersGoOn: while all messages of a large folder are changed, with their rows since there are marks enough, and removed, others append without
+// waiting for the end of it.
 func TestOthersGoOn(t *testing.T) {
 	const n = 30_000
 	f, a := crowded(t, n)
+	f.Store = mailbox.New(f.st, f.bodies, mailbox.Options{MarkMost: 1})
+	a = f.account(a.ID(), 0)
 	v := f.open(a, "INBOX", false)
 	uids := make([]uint32, 0, n)
 	for seq := uint32(1); seq <= v.Len(); seq++ {
 		uids = append(uids, v.UID(seq))
+	}
+	if _, err := v.StoreFlags(t.Context(), uids, mailbox.AddFlags, mailbox.FlagSet{System: mailbox.Seen}); err != nil {
+		t.Fatal(err)
 	}
 	other := f.account(noemie, 0)
 	for _, tt := range []struct {

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -15,6 +16,7 @@ type change struct {
 	modseq   uint64
 	added    []message
 	flags    []message
+	mark     *mark
 	expunged []uint32
 	keywords []string // the whole list when it grew
 }
@@ -117,8 +119,12 @@ func (x *index) load(ctx context.Context, st store.Store) error {
 		if row.NoSelect {
 			return ErrNoSelect
 		}
+		over, err := readMarks(r, x.key, &row)
+		if err != nil {
+			return err
+		}
 		messages = make([]message, 0, row.Messages+row.Messages/8)
-		return scanMessages(r, x.key, 0, func(m message) bool {
+		return scanMessages(r, x.key, over, 0, func(m message) bool {
 			messages = append(messages, m)
 			return true
 		})
@@ -196,6 +202,9 @@ func (x *index) take(c change) {
 			x.lastFlags = c.modseq
 		}
 	}
+	if c.mark != nil {
+		x.lay(c.mark)
+	}
 	if len(c.added)+len(c.expunged) > 0 {
 		x.numbers = nil
 	}
@@ -228,6 +237,19 @@ func (x *index) take(c change) {
 	})
 }
 
+// lay makes the change of many messages.
+func (x *index) lay(c *mark) {
+	for _, r := range c.uids {
+		for i, _ := x.find(r.lo); i < len(x.messages) && x.messages[i].UID < r.hi; i++ {
+			m := &x.messages[i]
+			x.sums.count(m, -1)
+			m.Flags, m.ModSeq = c.op.apply(m.Flags, c.flags), c.modseq
+			x.sums.count(m, +1)
+		}
+	}
+	x.lastFlags = c.modseq
+}
+
 // advance says that the index now holds all changes up to modseq.
 func (x *index) advance(modseq uint64) {
 	x.modseq = modseq
@@ -252,16 +274,10 @@ func (x *index) wake() {
 
 // find answers where the message of that UID is.
 func (x *index) find(uid uint32) (int, bool) {
-	return slices.BinarySearchFunc(x.messages, uid, func(m message, uid uint32) int {
-		switch {
-		case m.UID < uid:
-			return -1
-		case m.UID > uid:
-			return 1
-		}
-		return 0
-	})
+	return slices.BinarySearchFunc(x.messages, uid, byUID)
 }
+
+func byUID(m message, uid uint32) int { return cmp.Compare(m.UID, uid) }
 
 // forget drops the ghosts that all views have been told of.
 func (x *index) forget() {

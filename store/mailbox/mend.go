@@ -24,6 +24,8 @@ type mending struct {
 	drop     [][]byte
 	set      [][2][]byte // records of expunged messages, by key
 	anew     bool        // the folder gets another UIDVALIDITY
+	over     marks
+	touch    bool // a mark is lost: clients are to ask for the flags of all messages
 	said     []string
 
 	maxUID    uint32
@@ -94,6 +96,9 @@ func (r *repair) examine(v store.Reader, key folderKey) (*mending, error) {
 	}
 	m.was = m.row
 	sum := folderEdit{edit: &edit{}, row: folderRow{FirstRecent: m.row.FirstRecent}, account: &accountRow{}}
+	if err := m.examineMarks(v); err != nil {
+		return nil, err
+	}
 	good, err := m.examineMessages(v)
 	if err != nil {
 		return nil, err
@@ -105,6 +110,7 @@ func (r *repair) examine(v store.Reader, key folderKey) (*mending, error) {
 		return nil, err
 	}
 	if m.gone() {
+		m.dropMarks()
 		return m, nil
 	}
 	if !m.readable {
@@ -158,11 +164,49 @@ func (m *mending) examineMessages(v store.Reader) (good []message, err error) {
 			m.damaged[i].after = msg.Body
 		}
 		open = open[:0]
+		m.over.lay(&msg)
 		m.maxModSeq = max(m.maxModSeq, msg.ModSeq)
 		m.keywords |= msg.Flags.Keywords
 		good = append(good, msg)
 	}
 	return good, v.Err()
+}
+
+// examineMarks reads the folder's marks. What one said that is gone, or cannot be read, is lost: its messages have the flags they had before, and a
+// mark that changes none has clients ask for those of all.
+func (m *mending) examineMarks(v store.Reader) error {
+	m.row.Unfolded = 0
+	next := m.row.UIDNext
+	prefix := m.key.in(tableMessage)
+	for k := range v.ScanBack(prefix, store.PrefixEnd(prefix)) {
+		next = max(next, lastUint32(k)+1)
+		break
+	}
+	err := eachMark(v, m.key, func(k []byte, c mark, weighs uint32, err error) error {
+		if err != nil || m.readable && c.uids[len(c.uids)-1].hi > next {
+			m.drop, m.touch = append(m.drop, slices.Clone(k)), true
+			return nil
+		}
+		m.row.Unfolded += weighs
+		m.over = append(m.over, c)
+		m.maxModSeq = max(m.maxModSeq, c.modseq)
+		m.keywords |= c.flags.Keywords
+		return nil
+	})
+	m.touch = m.touch || m.was.Unfolded > m.row.Unfolded
+	if m.touch {
+		m.say("a record of changed flags is lost; its messages have the flags they had before")
+	} else if m.readable && m.was.Unfolded < m.row.Unfolded {
+		m.say("its records of changed flags were counted")
+	}
+	return err
+}
+
+// dropMarks removes those of a folder of which nothing is left.
+func (m *mending) dropMarks() {
+	for _, c := range m.over {
+		m.drop = append(m.drop, m.key.mark(c.modseq))
+	}
 }
 
 // examineExpunged looks at the records of expunged messages. Of one that cannot be read every UID is told that is not there and in no other.
@@ -241,7 +285,7 @@ func (m *mending) examineSignatures(v store.Reader) error {
 
 // invent makes a row for a folder whose own is gone or cannot be read. Its UIDVALIDITY is lost, so that it gets another.
 func (m *mending) invent(v store.Reader) error {
-	m.row = folderRow{UIDNext: 1, HighestModSeq: 1, Name: fmt.Sprintf("%s-%d", m.recovered(), m.key.folder)}
+	m.row = folderRow{UIDNext: 1, HighestModSeq: 1, Unfolded: m.row.Unfolded, Name: fmt.Sprintf("%s-%d", m.recovered(), m.key.folder)}
 	m.anew = true
 	prefix := accountPrefix(tableName, m.key.account)
 	for k, b := range v.Scan(prefix, store.PrefixEnd(prefix)) {
@@ -297,7 +341,8 @@ func (m *mending) complete(good []message) {
 			m.rewrite = append(m.rewrite, good[i])
 		}
 	}
-	if len(m.rewrite)+len(m.damaged) > 0 {
+	m.touch = m.touch && row.UIDNext > 1
+	if len(m.rewrite)+len(m.damaged) > 0 || m.touch {
 		row.HighestModSeq++
 	}
 }
@@ -402,6 +447,13 @@ func (m *mending) write(tx store.Writer) error {
 	}
 	for _, msg := range rows {
 		if err := tx.Set(m.key.message(msg.UID), msg.encode()); err != nil {
+			return err
+		}
+	}
+	if m.touch {
+		b := (&mark{op: AddFlags, uids: []uidRange{{1, m.row.UIDNext}}}).encode()
+		m.row.Unfolded += weight(len(b))
+		if err := tx.Set(m.key.mark(m.row.HighestModSeq), b); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,8 @@
 package mailbox_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,6 +41,7 @@ type (
 	model struct {
 		t       *rapid.T
 		f       *fixture
+		opt     mailbox.Options
 		id      mail.AccountID
 		a       *mailbox.Account
 		folders map[string]*modelFolder
@@ -154,6 +157,26 @@ func (m *model) store(*rapid.T) {
 	changed, err := v.StoreFlags(m.f.t.Context(), uids, op, set)
 	m.check(err)
 	m.stored(v, uids, op, set, changed)
+}
+
+// storeAll changes all messages that the client knows of.
+func (m *model) storeAll(*rapid.T) {
+	v := m.view()
+	set, op := m.drawFlags(), m.drawOp()
+	changed, err := v.StoreFlags(m.f.t.Context(), v.uids, op, set)
+	m.check(err)
+	m.stored(v, v.uids, op, set, changed)
+}
+
+// fold has the rows say what changes of many messages at once did.
+func (m *model) fold(*rapid.T) { m.check(m.a.Fold(m.f.t.Context(), m.folderName())) }
+
+// foldPart does so in part, and ends the store.
+func (m *model) foldPart(t *rapid.T) {
+	if err := m.a.FoldPart(m.f.t.Context(), m.folderName()); err != nil && !errors.Is(err, context.Canceled) {
+		m.check(err)
+	}
+	m.reopen(t)
 }
 
 func (m *model) drawOp() mailbox.FlagOp {
@@ -352,7 +375,7 @@ func (m *model) reopen(*rapid.T) {
 		m.check(v.Close())
 	}
 	m.views = nil
-	m.f.Store = mailbox.New(m.f.st, m.f.bodies, mailbox.Options{})
+	m.f.Store = mailbox.New(m.f.st, m.f.bodies, m.opt)
 	a, err := m.f.Account(m.f.t.Context(), m.id, 0)
 	m.check(err)
 	m.a = a
@@ -395,18 +418,24 @@ func (m *model) compare(*rapid.T) {
 // TestModel: whatever sessions do at once, no client ever believes anything wrong, through restarts too. Each round has an
 // account of its own in one store.
 func TestModel(t *testing.T) {
-	f := newFixture(t, mailbox.Options{})
+	t.Run("rows", func(t *testing.T) { testModel(t, mailbox.Options{}) })
+	t.Run("marks", func(t *testing.T) { testModel(t, mailbox.Options{MarkFrom: 2, MarkMost: 4}) })
+}
+
+func testModel(t *testing.T, opt mailbox.Options) {
+	f := newFixture(t, opt)
 	round := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		round++
 		id := mail.AccountID(fmt.Sprintf("round%d", round))
-		m := &model{t: rt, f: f, id: id, a: f.account(id, 0), folders: map[string]*modelFolder{}}
+		m := &model{t: rt, f: f, opt: opt, id: id, a: f.account(id, 0), folders: map[string]*modelFolder{}}
 		for _, name := range modelFolders {
 			m.folders[name] = &modelFolder{messages: map[uint32]modelMessage{}, used: map[uint32]bool{}, gone: map[uint32]uint64{}, uidNext: 1}
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"append": m.append, "append again": m.append, "open": m.open, "close": m.close, "store": m.store, "store unchanged": m.storeUnchanged, "expunge": m.expunge,
-			"copy": m.copy, "move": m.move, "sync": m.sync, "reopen": m.reopen, "vanished": m.vanished, "": m.compare,
+			"copy": m.copy, "move": m.move, "sync": m.sync, "reopen": m.reopen, "vanished": m.vanished,
+			"store all": m.storeAll, "fold": m.fold, "fold in part": m.foldPart, "": m.compare,
 		})
 		for _, v := range m.views {
 			m.syncView(v, true)

@@ -54,7 +54,7 @@ func (r *repair) look(ctx context.Context) error {
 		for k := range v.Keys([]byte(tableAccount), store.PrefixEnd([]byte(tableAccount))) {
 			r.folders[mail.AccountID(k[len(tableAccount):])] = nil
 		}
-		for _, table := range []string{tableFolder, tableMessage, tableExpunged, tableSignature} {
+		for _, table := range []string{tableFolder, tableMessage, tableExpunged, tableMark, tableSignature} {
 			for from, end := []byte(table), store.PrefixEnd([]byte(table)); from != nil; {
 				var next []byte
 				for k := range v.Keys(from, end) {

@@ -36,7 +36,7 @@ func newAiling(t *testing.T) *ailing {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{t, st, bodies, mailbox.New(st, bodies, mailbox.Options{})}
+	f := &fixture{t, st, bodies, mailbox.New(st, bodies, mailbox.Options{MarkFrom: 2})}
 	s := &ailing{f, dir, f.account(claire, 0)}
 	f.account(noemie, 0)
 	for i := range 6 {
@@ -46,6 +46,9 @@ func newAiling(t *testing.T) *ailing {
 	f.append(f.account(noemie, 0), "INBOX", "Subject: hers\r\n\r\nhers")
 	v := f.open(s.a, "INBOX", false)
 	if _, err := v.Copy(t.Context(), []uint32{1, 2}, s.a, "Archives"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.StoreFlags(t.Context(), []uint32{1, 2, 4}, mailbox.AddFlags, mailbox.FlagSet{System: mailbox.Flagged}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := v.StoreFlags(t.Context(), []uint32{5}, mailbox.AddFlags, mailbox.FlagSet{System: mailbox.Deleted}); err != nil {
@@ -179,7 +182,7 @@ func TestRepair(t *testing.T) {
 		// changes are what is different after the repair, by the key of dump; the value is part of what is to be seen.
 		changes map[string]string
 	}{
-		{"folder's counters", row("m/f/", func(k, v []byte) ([]byte, []byte) { v[len(v)-13]++; return k, v }), "its row says", nil},
+		{"folder's counters", row("m/f/", func(k, v []byte) ([]byte, []byte) { v[len(v)-14]++; return k, v }), "its row says", nil},
 		{"account's row gone", row("m/a/", gone), "belongs to no account", nil},
 		{"account's row damaged", row("m/a/", garbage), "stored row is damaged", nil},
 		{"name gone", row("m/n/", gone), "cannot be found by its name", nil},
@@ -228,6 +231,19 @@ func TestRepair(t *testing.T) {
 		}},
 		{"expunged damaged", row("m/x/", garbage), "is damaged", nil},
 		{"expunged and there", row("m/x/", func(k, _ []byte) ([]byte, []byte) { return k, []byte{1, 4, 1} }), "is there", nil},
+		{"mark damaged", row("m/c/", garbage), "record of changed flags is damaged", map[string]string{
+			string(claire) + " INBOX 1": `\Seen work`, string(claire) + " INBOX 2": `\Seen work`, string(claire) + " INBOX 4": `\Seen work`,
+		}},
+		{"mark of messages not given yet", row("m/c/", func(k, v []byte) ([]byte, []byte) { v[len(v)-1] = 50; return k, v }), "not given yet", map[string]string{
+			string(claire) + " INBOX 1": `\Seen work`, string(claire) + " INBOX 2": `\Seen work`, string(claire) + " INBOX 4": `\Seen work`,
+		}},
+		{"mark gone", row("m/c/", gone), "its row says", map[string]string{
+			string(claire) + " INBOX 1": `\Seen work`, string(claire) + " INBOX 2": `\Seen work`, string(claire) + " INBOX 4": `\Seen work`,
+		}},
+		{"marks counted wrong", row("m/f/", func(k, v []byte) ([]byte, []byte) { v[len(v)-1] = 0; return k, v }), "its row says", nil},
+		{"mark of no folder's record", func(_ *ailing, tx store.Writer) error {
+			return tx.Set([]byte("m/c/"+string(claire)+"/\x00\x00\x00\x63\x00\x00\x00\x00\x00\x00\x00\x01"), []byte{1, 0, 1, 0, 1, 1})
+		}, "which is not there", nil},
 		{"messages of no folder's record", func(_ *ailing, tx store.Writer) error {
 			return tx.Set([]byte("m/x/"+string(claire)+"/\x00\x00\x00\x63\x00\x00\x00\x00\x00\x00\x00\x01"), []byte{1, 7})
 		}, "which is not there", nil},

@@ -2,7 +2,6 @@ package mailbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"balorg/store"
@@ -55,16 +54,12 @@ func (v *View) Replace(ctx context.Context, uid uint32, dst *Account, name strin
 
 // removeOne removes the message of that UID.
 func (f *folderEdit) removeOne(uid uint32) error {
-	b, err := f.tx.Get(f.key.message(uid))
-	if errors.Is(err, store.ErrNotFound) {
+	found, err := f.messages([]uint32{uid})
+	switch {
+	case err != nil:
+		return fmt.Errorf("read message: %w", err)
+	case len(found) == 0:
 		return ErrExpunged
 	}
-	if err != nil {
-		return fmt.Errorf("read message: %w", err)
-	}
-	m, err := decodeMessage(uid, b)
-	if err != nil {
-		return err
-	}
-	return f.remove(m)
+	return f.remove(found[0])
 }

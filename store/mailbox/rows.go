@@ -19,6 +19,7 @@ import (
 //	m/f/<account>/<folder:4>                folderRow
 //	m/m/<account>/<folder:4><uid:4>         message
 //	m/x/<account>/<folder:4><modseq:8>      the UIDs expunged with this modification sequence
+//	m/c/<account>/<folder:4><modseq:8>      mark: the change of flags of many messages with this modification sequence
 //	m/d/<body:8><n:1>                       structure of the message in a body, in pieces
 //	m/h/<body:8><n:1>                       its header block
 //	m/s/<account>/<folder:4><uid:4><uid:4><version:2>  Signature of the messages between two UIDs
@@ -30,6 +31,7 @@ const (
 	tableFolder    = "m/f/"
 	tableMessage   = "m/m/"
 	tableExpunged  = "m/x/"
+	tableMark      = "m/c/"
 	tableStructure = "m/d/"
 	tableHeader    = "m/h/"
 	tableSignature = "m/s/"
@@ -81,6 +83,7 @@ const (
 	rowVersion       = 1
 	structureVersion = 2 // with References
 	messageVersion   = 2 // with the time it was saved
+	folderVersion    = 2 // with Unfolded
 )
 
 var errRow = errors.New("stored row is damaged")
@@ -124,10 +127,11 @@ type folderRow struct {
 	Recent        uint32 // how many these are
 	Size          int64
 	Keywords      []string
+	Unfolded      uint32 // what its marks weigh
 }
 
 func (r *folderRow) encode() []byte {
-	b := appendText([]byte{rowVersion}, r.Name)
+	b := appendText([]byte{folderVersion}, r.Name)
 	b = appendText(b, string(r.SpecialUse))
 	var bits uint64
 	if r.NoSelect {
@@ -145,11 +149,11 @@ func (r *folderRow) encode() []byte {
 	for _, k := range r.Keywords {
 		b = appendText(b, k)
 	}
-	return b
+	return binary.AppendUvarint(b, uint64(r.Unfolded))
 }
 
 func decodeFolder(b []byte) (r folderRow, err error) {
-	d := newDecoder(b)
+	d, version := newDecoderOf(b, folderVersion)
 	r.Name, r.SpecialUse = d.text(), SpecialUse(d.text())
 	bits := d.uint()
 	r.NoSelect, r.Dying = bits&1 != 0, bits&2 != 0
@@ -158,6 +162,9 @@ func decodeFolder(b []byte) (r folderRow, err error) {
 	r.FirstRecent, r.Recent, r.Size = uint32(d.uint()), uint32(d.uint()), int64(d.uint())
 	for range min(d.uint(), MaxKeywords) {
 		r.Keywords = append(r.Keywords, d.text())
+	}
+	if version > rowVersion {
+		r.Unfolded = uint32(d.uint())
 	}
 	return r, d.end("folder")
 }
@@ -357,13 +364,14 @@ func findFolder(r store.Reader, id mail.AccountID, name string) (folderKey, erro
 	return folderKey{id, lastUint32(b)}, nil
 }
 
-// scanMessages yields the folder's messages from UID from on until fn answers false.
-func scanMessages(r store.Reader, key folderKey, from uint32, fn func(message) bool) error {
+// scanMessages yields the folder's messages from UID from on, with the marks over them, until fn answers false.
+func scanMessages(r store.Reader, key folderKey, over marks, from uint32, fn func(message) bool) error {
 	for k, v := range r.Scan(key.message(from), store.PrefixEnd(key.in(tableMessage))) {
 		m, err := decodeMessage(lastUint32(k), v)
 		if err != nil {
 			return err
 		}
+		over.lay(&m)
 		if !fn(m) {
 			break
 		}
@@ -375,13 +383,24 @@ func scanMessages(r store.Reader, key folderKey, from uint32, fn func(message) b
 // about a tenth of a read.
 const dense = 8
 
-// eachMessage calls fn for those of uids (ascending) that the folder has.
-func eachMessage(r store.Reader, key folderKey, uids []uint32, fn func(message) error) error {
+// readMessages answers those of uids (ascending) that the folder has, with the marks over them.
+func readMessages(r store.Reader, key folderKey, over marks, uids []uint32) ([]message, error) {
 	if len(uids) == 0 {
-		return nil
+		return nil, nil
 	}
+	found := make([]message, 0, len(uids))
 	if span := int64(uids[len(uids)-1]) - int64(uids[0]); span <= dense*int64(len(uids)) {
-		return eachByScan(r, key, uids, fn)
+		i := 0
+		err := scanMessages(r, key, over, uids[0], func(m message) bool {
+			for i < len(uids) && uids[i] < m.UID {
+				i++
+			}
+			if i < len(uids) && uids[i] == m.UID {
+				found = append(found, m)
+			}
+			return i < len(uids)
+		})
+		return found, err
 	}
 	for _, uid := range uids {
 		b, err := r.Get(key.message(uid))
@@ -389,39 +408,14 @@ func eachMessage(r store.Reader, key folderKey, uids []uint32, fn func(message) 
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("read message: %w", err)
+			return nil, fmt.Errorf("read message: %w", err)
 		}
 		m, err := decodeMessage(uid, b)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := fn(m); err != nil {
-			return err
-		}
+		over.lay(&m)
+		found = append(found, m)
 	}
-	return nil
-}
-
-// eachByScan gathers before it calls fn: fn writes, and a scan under writes promises nothing.
-func eachByScan(r store.Reader, key folderKey, uids []uint32, fn func(message) error) error {
-	found := make([]message, 0, len(uids))
-	i := 0
-	err := scanMessages(r, key, uids[0], func(m message) bool {
-		for i < len(uids) && uids[i] < m.UID {
-			i++
-		}
-		if i < len(uids) && uids[i] == m.UID {
-			found = append(found, m)
-		}
-		return i < len(uids)
-	})
-	if err != nil {
-		return err
-	}
-	for _, m := range found {
-		if err := fn(m); err != nil {
-			return err
-		}
-	}
-	return nil
+	return found, nil
 }

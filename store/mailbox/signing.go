@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
-	"time"
 
 	"balorg/store"
 	"balorg/store/body"
@@ -23,68 +20,16 @@ const (
 	setShare = 50
 	// signedAtOnce is how many signatures one transaction writes.
 	signedAtOnce = 32
-	// restFactor is how long making signatures rests, measured by how long it worked: whoever reads mail has the machine.
-	restFactor = 3
 )
-
-// signing are the folders whose signatures are to be looked after.
-type signing struct {
-	mu     sync.Mutex
-	wanted []folderKey
-	wake   chan struct{} // capacity one
-}
-
-func (s *signing) init() { s.wake = make(chan struct{}, 1) }
-
-func (s *signing) want(key folderKey) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if slices.Contains(s.wanted, key) {
-		return
-	}
-	s.wanted = append(s.wanted, key)
-	select {
-	case s.wake <- struct{}{}:
-	default: // a token is there already
-	}
-}
-
-func (s *signing) next() (key folderKey, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.wanted) == 0 {
-		return key, false
-	}
-	key = s.wanted[0]
-	s.wanted = s.wanted[1:]
-	return key, true
-}
 
 // RunSigning makes signatures of the folders that sessions open and search, one at a time and at leisure, until ctx is done. It calls report
 // where it could not: the folder is looked at again when it is opened or searched the next time.
 func (s *Store) RunSigning(ctx context.Context, report func(error)) {
-	rest := func(worked time.Duration) error {
-		timer := time.NewTimer(restFactor * worked)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
+	s.signing.run(ctx, func(key folderKey) {
+		if err := s.sign(ctx, key, leisure(ctx)); err != nil && ctx.Err() == nil {
+			report(fmt.Errorf("sign folder %d of %s: %w", key.folder, key.account, err))
 		}
-	}
-	for {
-		select {
-		case <-s.signing.wake:
-		case <-ctx.Done():
-			return
-		}
-		for key, ok := s.signing.next(); ok && ctx.Err() == nil; key, ok = s.signing.next() {
-			if err := s.sign(ctx, key, rest); err != nil && ctx.Err() == nil {
-				report(fmt.Errorf("sign folder %d of %s: %w", key.folder, key.account, err))
-			}
-		}
-	}
+	})
 }
 
 // Sign makes the signatures that a folder lacks, without a rest.
@@ -94,11 +39,11 @@ func (a *Account) Sign(ctx context.Context, name string) error {
 		return err
 	}
 	defer v.Close() //nolint:errcheck // it was only read
-	return a.s.sign(ctx, v.x.key, func(time.Duration) error { return nil })
+	return a.s.sign(ctx, v.x.key, atOnce)
 }
 
 // sign makes the signatures that a folder lacks and removes those that nothing is left of.
-func (s *Store) sign(ctx context.Context, key folderKey, rest func(worked time.Duration) error) error {
+func (s *Store) sign(ctx context.Context, key folderKey, rest restFunc) error {
 	x, err := s.open.acquire(ctx, key)
 	if errors.Is(err, ErrNoFolder) {
 		return nil
@@ -114,13 +59,14 @@ func (s *Store) sign(ctx context.Context, key folderKey, rest func(worked time.D
 		}
 		rows := make([][]byte, 0, len(p.lacking))
 		for _, of := range p.lacking {
-			start := time.Now()
-			sig, err := s.signature(ctx, of.messages)
-			if err != nil {
+			err := rest(func() error {
+				sig, err := s.signature(ctx, of.messages)
+				if err == nil {
+					rows = append(rows, sig.encode())
+				}
 				return err
-			}
-			rows = append(rows, sig.encode())
-			if err := rest(time.Since(start)); err != nil {
+			})
+			if err != nil {
 				return err
 			}
 		}

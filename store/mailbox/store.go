@@ -42,6 +42,11 @@ type Options struct {
 	Now        func() time.Time // nil: time.Now
 	// KeptChanges is for how many changes of a folder what they expunged stays on record. 0: 100 000.
 	KeptChanges uint64
+	// MarkFrom is from how many messages on a change of their flags is one record. 0: 64.
+	MarkFrom int
+	// MarkMost is how much such records that are not in the rows yet may weigh in a folder, each at least 1. 0: 128. A quarter of it has them
+	// folded in the background.
+	MarkMost uint32
 }
 
 // Store is the mail store. It is safe for concurrent use and shared by all sessions; there must be one only on a state,
@@ -52,9 +57,10 @@ type Store struct {
 	opt    Options
 	open   openFolders
 	known  known
-	// signing makes the index of searches.
-	signing signing
-	objects objects
+	// signing makes the index of searches, folding writes marks into rows.
+	signing, folding background
+	foldedAtOnce     int
+	objects          objects
 }
 
 // New answers the mail store on st and bodies. Both stay the caller's to close.
@@ -65,9 +71,16 @@ func New(st store.Store, bodies *body.Bodies, opt Options) *Store {
 	if opt.KeptChanges == 0 {
 		opt.KeptChanges = keptChanges
 	}
-	s := &Store{st: st, bodies: bodies, opt: opt}
+	if opt.MarkFrom == 0 {
+		opt.MarkFrom = markFrom
+	}
+	if opt.MarkMost == 0 {
+		opt.MarkMost = markMost
+	}
+	s := &Store{st: st, bodies: bodies, opt: opt, foldedAtOnce: foldedAtOnce}
 	s.open.init(st)
 	s.signing.init()
+	s.folding.init()
 	return s
 }
 

@@ -48,42 +48,61 @@ func (c *flagChange) passes(m *message, keywords uint64) bool {
 	return c.since == 0 && named && m.Flags.Keywords&keywords == 0
 }
 
+// errBehind is answered by a transaction that is to change more messages than it may read, since others have changed the folder a moment ago.
+var errBehind = errors.New("the folder in memory is not the latest")
+
 func (v *View) storeFlags(ctx context.Context, uids []uint32, c flagChange) (changed, modified []uint32, err error) {
 	if v.readOnly {
 		return nil, nil, ErrReadOnly
 	}
-	for part := range slices.Chunk(uids, chunk) {
-		s := storing{flagChange: c, key: v.x.key}
-		err := v.storeChunk(ctx, part, &s)
-		for _, m := range s.before {
-			changed = append(changed, m.UID)
+	for n := len(uids); len(uids) > 0; {
+		part := uids[:min(n, len(uids))]
+		s := storing{flagChange: c, view: v}
+		err := v.storePart(ctx, part, &s)
+		if errors.Is(err, errBehind) {
+			n = chunk
+			continue
 		}
-		modified = append(modified, s.modified...)
+		if len(changed)+len(modified) == 0 {
+			changed, modified = s.changed, s.modified
+		} else {
+			changed, modified = append(changed, s.changed...), append(modified, s.modified...)
+		}
 		if err != nil {
 			return changed, modified, fmt.Errorf("store flags: %w", err)
 		}
+		if s.through > 0 { // the transaction was full
+			done, _ := slices.BinarySearch(part, s.through+1)
+			part = part[:done]
+		}
+		uids = uids[len(part):]
+		n = len(uids)
 	}
 	return changed, modified, nil
 }
 
-func (v *View) storeChunk(ctx context.Context, uids []uint32, s *storing) error {
+func (v *View) storePart(ctx context.Context, uids []uint32, s *storing) error {
 	commit := v.a.s.update
 	if s.op == AddFlags && s.flags.System == Deleted && len(s.flags.Keywords) == 0 {
 		commit = v.a.s.reclaim // the first half of removing mail, which a full disk must not refuse
 	}
+	unfolded := uint32(0)
 	err := commit(ctx, func(tx store.Writer) error {
-		*s = storing{flagChange: s.flagChange, key: s.key}
-		return s.run(v.a.s.edit(tx), uids)
+		*s = storing{flagChange: s.flagChange, view: v}
+		err := s.run(v.a.s.edit(tx), uids)
+		unfolded = s.unfolded
+		return err
 	})
 	if err != nil {
 		*s = storing{}
 		return err
 	}
-	for _, m := range s.before {
-		// Where another session had changed the message too and this one was not told, Sync still has to.
-		if m.ModSeq <= v.modseq || v.own[m.UID] == m.ModSeq {
-			v.own[m.UID] = s.modseq
-		}
+	if unfolded >= v.a.s.opt.MarkMost/foldPart {
+		v.a.s.folding.want(v.x.key)
+	}
+	if s.modseq > 0 {
+		// Where another session had changed a message too and this one was not told, Sync still has to.
+		v.own[s.modseq] = s.untold
 	}
 	return v.x.await(ctx, v.a.s.st, max(s.modseq, s.met))
 }
@@ -91,46 +110,87 @@ func (v *View) storeChunk(ctx context.Context, uids []uint32, s *storing) error 
 // storing is the change of flags in one transaction.
 type storing struct {
 	flagChange
-	key      folderKey
-	before   []message // those that are different now
+	view     *View
+	changed  []uint32 // those that are different now
+	untold   []uint32 // those of them of which the session did not know how they were
 	modified []uint32
 	modseq   uint64 // of the change; 0: nothing is different
 	met      uint64 // the highest sequence of modified: Sync tells what other sessions did to them
+	through  uint32 // the last UID it came to, where it stopped before the end
+	unfolded uint32 // what the folder's marks weigh now
+
+	f        *folderEdit
+	keywords uint64
+	grow     bool
+	inRows   int       // the most messages that are written as rows
+	rows     []message // of the first of them, as they are to be
+	mark     mark
+	err      error
 }
 
-func (s *storing) run(e *edit, uids []uint32) error {
-	f, err := e.folder(s.key)
+func (s *storing) run(e *edit, uids []uint32) (err error) {
+	if s.f, err = e.folder(s.view.x.key); err != nil {
+		return err
+	}
+	if s.keywords, err = s.f.keywords(s.flags.Keywords, false); err != nil {
+		return err
+	}
+	s.grow, s.inRows = s.op != RemoveFlags, chunk
+	if s.f.roomForMarks() {
+		s.inRows = e.s.opt.MarkFrom - 1
+	}
+	if err = s.f.walk(uids, s.one); err == nil {
+		err = s.err
+	}
+	if err != nil || len(s.changed) == 0 {
+		return err
+	}
+	if len(s.changed) > s.inRows {
+		s.mark.op, s.mark.flags = s.op, Flags{s.flags.System & allSystem, s.keywords}
+		err = s.f.mark(s.mark)
+	}
+	for i := 0; len(s.changed) <= s.inRows && i < len(s.rows) && err == nil; i++ {
+		err = s.f.rewrite(s.rows[i])
+	}
 	if err != nil {
 		return err
 	}
-	keywords, err := f.keywords(s.flags.Keywords, false)
-	if err != nil {
-		return err
-	}
-	grow := s.op != RemoveFlags
-	err = eachMessage(e.tx, s.key, uids, func(m message) error {
-		if !s.passes(&m, keywords) {
-			s.modified, s.met = append(s.modified, m.UID), max(s.met, m.ModSeq)
-			return nil
-		}
-		if grow { // only now: a keyword that no message gets is not made
-			if keywords, err = f.keywords(s.flags.Keywords, true); err != nil {
-				return err
-			}
-			grow = false
-		}
-		flags := s.op.apply(m.Flags, Flags{s.flags.System & allSystem, keywords})
-		if flags == m.Flags {
-			return nil
-		}
-		s.before = append(s.before, m)
-		return f.setFlags(m, flags)
-	})
-	if err != nil || f.change.modseq == 0 {
-		return err
-	}
-	s.modseq = f.change.modseq
+	s.modseq, s.unfolded = s.f.change.modseq, s.f.row.Unfolded
 	return e.save()
+}
+
+// one decides about one message, and tells whether there is room for more.
+func (s *storing) one(m *message) bool {
+	if !s.passes(m, s.keywords) {
+		s.modified, s.met = append(s.modified, m.UID), max(s.met, m.ModSeq)
+		return true
+	}
+	if s.grow { // only now: a keyword that no message gets is not made
+		if s.keywords, s.err = s.f.keywords(s.flags.Keywords, true); s.err != nil {
+			return false
+		}
+		s.grow = false
+	}
+	flags := s.op.apply(m.Flags, Flags{s.flags.System & allSystem, s.keywords})
+	if flags == m.Flags {
+		return true
+	}
+	if !s.view.told(m) {
+		s.untold = append(s.untold, m.UID)
+	}
+	s.f.count(m, -1)
+	after := *m
+	after.Flags = flags
+	s.f.count(&after, +1)
+	if s.changed = append(s.changed, m.UID); len(s.changed) <= s.inRows {
+		s.rows = append(s.rows, after)
+	}
+	s.mark.add(m.UID)
+	if len(s.mark.uids) == markRanges || len(s.changed) == s.inRows && s.inRows == chunk {
+		s.through = m.UID
+		return false
+	}
+	return true
 }
 
 // Expunge removes those of uids (ascending; nil: all messages of the folder) that have \Deleted, and answers the UIDs it
@@ -173,13 +233,13 @@ func (s *Store) remove(ctx context.Context, key folderKey, uids []uint32, having
 			if err != nil {
 				return err
 			}
-			err = eachMessage(tx, key, part, func(m message) error {
-				if m.Flags.System&having != having {
-					return nil
+			found, err := f.messages(part)
+			for i := 0; i < len(found) && err == nil; i++ {
+				if m := found[i]; m.Flags.System&having == having {
+					removed = append(removed, m.UID)
+					err = f.remove(m)
 				}
-				removed = append(removed, m.UID)
-				return f.remove(m)
-			})
+			}
 			if err != nil || len(removed) == 0 {
 				return err
 			}

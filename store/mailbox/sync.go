@@ -121,13 +121,23 @@ func (v *View) addRecent(r uidRange) {
 
 // tellFlags adds an event for each message up to lastUID whose flags changed after known, but by another session.
 func (v *View) tellFlags(events []Event, known uint64, lastUID uint32) []Event {
+	var at uint64 // the last sequence looked up, which many in a row have
+	var own bool
+	var untold []uint32
 	i := 0
 	for k := range v.x.messages {
 		m := &v.x.messages[k]
 		if m.UID > lastUID {
 			break
 		}
-		if m.ModSeq <= known || v.own[m.UID] == m.ModSeq {
+		if m.ModSeq <= known {
+			continue
+		}
+		if m.ModSeq != at {
+			at = m.ModSeq
+			untold, own = v.own[at]
+		}
+		if own && !includes(untold, m.UID) {
 			continue
 		}
 		for i < len(v.uids) && v.uids[i] < m.UID {
@@ -138,4 +148,22 @@ func (v *View) tellFlags(events []Event, known uint64, lastUID uint32) []Event {
 		}
 	}
 	return events
+}
+
+// told tells whether the session knows the flags of a message, which may be of later than it was told of changes: its own.
+func (v *View) told(m *message) bool {
+	if m.ModSeq <= v.modseq {
+		return true
+	}
+	untold, own := v.own[m.ModSeq]
+	return own && !includes(untold, m.UID)
+}
+
+// includes tells whether a list has a UID. Most are empty.
+func includes(uids []uint32, uid uint32) bool {
+	if len(uids) == 0 {
+		return false
+	}
+	_, ok := slices.BinarySearch(uids, uid)
+	return ok
 }

@@ -29,8 +29,9 @@ type View struct {
 	recent   []uidRange
 	recents  uint32
 	keywords int // how many Sync has told
-	// Messages whose flags this view changed itself, with the modification sequence: Sync does not tell them again.
-	own    map[uint32]uint64
+	// The modification sequences of changes of flags that this view made itself: Sync does not tell them again, but for those messages, by UID, that
+	// others had changed before and the view was not told.
+	own    map[uint64][]uint32
 	closed bool
 }
 
@@ -61,7 +62,7 @@ func (a *Account) Select(ctx context.Context, name string, readOnly bool) (*View
 	if err != nil {
 		return nil, err
 	}
-	v := &View{a: a, x: x, folder: row.folder(key.folder), readOnly: readOnly, changed: make(chan struct{}, 1), own: map[uint32]uint64{}}
+	v := &View{a: a, x: x, folder: row.folder(key.folder), readOnly: readOnly, changed: make(chan struct{}, 1), own: map[uint64][]uint32{}}
 	if err := x.settle(ctx, a.s.st); err != nil {
 		a.s.open.release(x)
 		return nil, err
@@ -115,7 +116,7 @@ func (s *Store) saveRecent(tx store.Writer, key folderKey, first uint32) error {
 		return nil
 	}
 	f.row.FirstRecent, f.row.Recent = first, 0
-	err = scanMessages(tx, key, first, func(message) bool {
+	err = scanMessages(tx, key, nil, first, func(message) bool {
 		f.row.Recent++
 		return true
 	})
