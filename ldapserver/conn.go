@@ -49,6 +49,8 @@ type conn struct {
 	until  time.Time // the read deadline that is set
 
 	req      wire.Request
+	shape    *shape                   // of the last search for one value
+	gathered *lookups                 // those of that shape that wait to be answered; nil: none
 	who      atomic.Pointer[identity] // nil: anonymous
 	sight    sightOf
 	sasl     saslState
@@ -140,6 +142,18 @@ func (c *conn) limit() int {
 func (c *conn) handleAll(ctx context.Context) error {
 	for c.why.Load() == nil {
 		n, err := wire.Frame(c.in[c.head:c.tail], c.limit())
+		if err == nil {
+			message := c.in[c.head : c.head+n : c.head+n]
+			c.head += n
+			if c.gather(message) {
+				continue
+			}
+			if err = c.answerGathered(ctx); err == nil {
+				err = c.handle(ctx, message)
+			}
+		} else if gathered := c.answerGathered(ctx); gathered != nil {
+			err = gathered
+		}
 		switch {
 		case errors.Is(err, wire.ErrShort):
 			return nil
@@ -147,14 +161,8 @@ func (c *conn) handleAll(ctx context.Context) error {
 			c.readFailed(err)
 			return err
 		}
-		message := c.in[c.head : c.head+n : c.head+n]
-		c.head += n
-		if err := c.handle(ctx, message); err != nil {
-			c.readFailed(err)
-			return err
-		}
 	}
-	return nil // fill tells
+	return c.answerGathered(ctx) // none, since it ends; fill tells
 }
 
 // fill reads more, into a buffer that grows with what arrives and shrinks when all of it is handled.

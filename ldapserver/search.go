@@ -113,6 +113,9 @@ func (c *conn) search(ctx context.Context, message []byte) error {
 	if s.err != nil {
 		return s.err
 	}
+	if result.Code == wire.Success {
+		c.learn(req, name)
+	}
 	return done(result)
 }
 
@@ -141,8 +144,17 @@ func (s *search) begin() wire.Result {
 	return s.bound()
 }
 
-// bound sets the limits of the search.
+// bound sets the limits of the search, and refuses one of somebody who has had too much.
 func (s *search) bound() wire.Result {
+	s.setLimits()
+	if left := s.c.srv.budget.left(s.c.spender(), s.c.client.Addr(), s.limit); left == 0 {
+		s.c.srv.metrics.refused.Inc()
+		return wire.Result{Code: wire.AdminLimitExceeded, Text: "too many entries were read lately; try again in an hour"}
+	}
+	return wire.Result{}
+}
+
+func (s *search) setLimits() {
 	r, limits := s.req, s.c.srv.opt.Limits
 	s.limit = limits.Entries
 	if r.SizeLimit > 0 {
@@ -153,11 +165,6 @@ func (s *search) bound() wire.Result {
 		allowed = min(allowed, time.Duration(r.TimeLimit)*time.Second)
 	}
 	s.deadline = time.Now().Add(allowed)
-	if left := s.c.srv.budget.left(s.c.spender(), s.c.client.Addr(), s.limit); left == 0 {
-		s.c.srv.metrics.refused.Inc()
-		return wire.Result{Code: wire.AdminLimitExceeded, Text: "too many entries were read lately; try again in an hour"}
-	}
-	return wire.Result{}
 }
 
 // spender is who the entries of a search are counted for.

@@ -119,6 +119,7 @@ type Server struct {
 
 	buffers  sync.Pool // of answers, *[]byte
 	searches sync.Pool // of *search
+	lookups  sync.Pool // of *lookups
 }
 
 // New makes a server. An error is about a suffix.

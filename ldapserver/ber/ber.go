@@ -86,6 +86,9 @@ func (r *Reader) Err() error { return r.err }
 // Empty tells whether all has been read, or nothing more can be.
 func (r *Reader) Empty() bool { return len(r.rest) == 0 || r.err != nil }
 
+// Rest is what has not been read.
+func (r *Reader) Rest() []byte { return r.rest }
+
 // Done answers the error met, or ErrMalformed when something is left.
 func (r *Reader) Done() error {
 	if r.err == nil && len(r.rest) > 0 {

@@ -126,16 +126,32 @@ func (m *Memory) Assert(n *Node) Assertion {
 			a.Exact = n.Value
 		}
 	}
+	m.fold(&a, n.Value)
+	return a
+}
+
+// Equality is Assert of a value that an attribute must have.
+func (m *Memory) Equality(of schema.Attribute, value []byte) Assertion {
+	if of.Matching() == schema.Opaque {
+		return Assertion{Undefined: true}
+	}
+	a := Assertion{Type: of, Op: Equal}
+	m.fold(&a, value)
+	return a
+}
+
+// fold gives an assertion its value.
+func (m *Memory) fold(a *Assertion, value []byte) {
 	at := len(m.octets)
 	var ok bool
-	if m.octets, ok = a.Type.Fold(m.octets, n.Value); !ok {
-		return undefined
+	if m.octets, ok = a.Type.Fold(m.octets, value); !ok {
+		*a = Assertion{Undefined: true}
+		return
 	}
 	a.Value = m.since(at)
 	if a.Op == Equal {
 		a.Other, _ = a.Type.Alternative(a.Value)
 	}
-	return a
 }
 
 // since is what the memory has taken since it had so many octets. Should it move, what was answered stays where it is.
