@@ -52,6 +52,8 @@ func TestOpenLDAPTools(t *testing.T) {
 		{claire, []string{"-z", "2", "(mail=*)", "mail"}, "Size limit exceeded", "", 4},
 		{claire, []string{"-E", "pr=2/noprompt", "(mail=*@sapins.mssante.fr)", "mail"}, "imagerie-auto", "", 0},
 		{claire, []string{"-E", "!sss=-sn", "(mail=*@sapins.mssante.fr)", "sn"}, "sn: Moreau", "", 0},
+		{claire, []string{"-E", "!mv=(objectClass=inetOrgPerson)", "(sn=moreau)", "objectClass", "sn"}, "objectClass: inetOrgPerson\n\n", "objectClass: person", 0},
+		{claire, []string{"-E", "mv=((mail=*)(sn=moreau))", "(sn=moreau)", "cn", "sn", "mail"}, "sn: Moreau\nmail: sophie.moreau@", "cn: Sophie", 0},
 		{claire, []string{"-E", "!1.2.3.4", "(mail=*)"}, "Critical extension is unavailable", "", 12},
 		{claire, []string{"-s", "base", "(objectClass=*)", "+"}, "hasSubordinates: TRUE", "", 0},
 		{urgences, []string{"-s", "one", "(objectClass=*)", "ou"}, "ou: local", "ou: national", 0},

@@ -1,10 +1,12 @@
 package ldapserver
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
 	"balorg/ldapserver/directory"
+	"balorg/ldapserver/filter"
 	"balorg/ldapserver/schema"
 	"balorg/ldapserver/wire"
 	"balorg/mail"
@@ -17,6 +19,7 @@ type requestControls struct {
 	sort    []sortKey
 	vlv     *wire.VLV
 	proxied []byte
+	values  *valuesWanted // nil: all
 	// unsorted says why the result is not sorted although it was asked, when that was not critical.
 	unsorted wire.Code
 	fault    []byte // the attribute at fault then
@@ -64,6 +67,8 @@ func (c *conn) readControls(controls []wire.Control) (asked requestControls, res
 			var v wire.VLV
 			v, err = wire.ParseVLV(control.Value)
 			asked.vlv = &v
+		case wire.ControlValues:
+			asked.values, err = readValues(control.Value)
 		case wire.ControlProxied:
 			if len(c.srv.opt.Proxies) == 0 && !control.Critical {
 				return fail(wire.ProtocolError, "to act for somebody is a critical control") // RFC 4370, 3
@@ -76,6 +81,9 @@ func (c *conn) readControls(controls []wire.Control) (asked requestControls, res
 			if control.Critical {
 				return fail(wire.UnavailableCriticalExtension, "a critical control is not known here")
 			}
+		}
+		if errors.Is(err, filter.ErrTooComplex) {
+			return fail(wire.AdminLimitExceeded, err.Error())
 		}
 		if err != nil {
 			return fail(wire.ProtocolError, "the value of a control cannot be read")

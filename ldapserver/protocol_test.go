@@ -525,6 +525,8 @@ func FuzzConnection(f *testing.F) {
 		message(6, wire.CompareRequest, true, ber.Append(ber.Append(nil, ber.Octets, "mail="+claire+",ou=local,"+suffix), ber.Sequence, ber.Append(ber.Append(nil, ber.Octets, "sn"), ber.Octets, "x"))),
 		search(7, suffix, equal("cn", "x"), control(wire.ControlSort, true, []byte{0x30, 6, 0x30, 4, 4, 2, 's', 'n'}), control(wire.ControlVLV, true, []byte{0x30, 0x0e, 2, 1, 0, 2, 1, 0, 0xa0, 6, 2, 1, 1, 2, 1, 0})),
 		message(8, wire.ModifyRequest, true, nil),
+		search(9, suffix, equal("sn", "durand"), control(wire.ControlValues, false, ber.Append(nil, ber.Sequence, equal("cn", "claire durand")))),
+		bytes.Join([][]byte{search(10, suffix, equal("sn", "durand")), search(11, suffix, equal("sn", "martin")), search(12, suffix, equal("sn", "\xff"))}, nil),
 	} {
 		f.Add(seed, true)
 		f.Add(seed, false)

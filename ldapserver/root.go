@@ -24,7 +24,7 @@ func (r *rootEntries) dse(secure bool) *entry.Entry {
 }
 
 // controls are those announced.
-var controls = []string{wire.ControlPaged, wire.ControlSort, wire.ControlVLV, wire.ControlManageDsaIT}
+var controls = []string{wire.ControlPaged, wire.ControlSort, wire.ControlVLV, wire.ControlValues, wire.ControlManageDsaIT}
 
 func newRootEntries(names *directory.Names, opt *Options) rootEntries {
 	root := func(mechanisms bool) *entry.Entry {

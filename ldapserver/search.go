@@ -33,6 +33,7 @@ type search struct {
 	answered int
 	remote   map[int32][]*entry.Entry // what other directories answered to a sorted search, by part
 	missing  error                    // what another directory could not be asked for
+	values   *valuesWanted            // of the entries' attributes; nil: all
 	scratch  []byte
 	err      error // of writing
 	ended    error // why no more of a part's entries are answered
@@ -85,7 +86,7 @@ func (c *conn) search(ctx context.Context, message []byte) error {
 		return done(wire.Result{Code: wire.InvalidDNSyntax, Text: err.Error()})
 	}
 	if (name.Kind == directory.Root && r.Scope == wire.Base) || (name.Kind == directory.Subschema && r.Scope != wire.One) {
-		return done(c.searchRoot(name))
+		return done(c.searchRoot(name, asked.values))
 	}
 	view, sight, result := c.look()
 	if result.Code != wire.Success {
@@ -98,7 +99,7 @@ func (c *conn) search(ctx context.Context, message []byte) error {
 	}
 	s := c.srv.newSearch()
 	t := c.target(s.parts, view, sight, name, r.Scope)
-	s.c, s.req, s.id, s.view, s.sight, s.suffix, s.parts = c, r, req.ID, view, sight, name.Suffix, t.parts
+	s.c, s.req, s.id, s.view, s.sight, s.suffix, s.parts, s.values = c, r, req.ID, view, sight, name.Suffix, t.parts, asked.values
 	if slices.ContainsFunc(s.parts, func(p part) bool { return p.remote != nil }) {
 		return s.beside(ctx, asked)
 	}
@@ -287,6 +288,9 @@ func (s *search) answer(p *part, n uint32) error {
 
 // write appends an entry's message to the answers.
 func (s *search) write(records ...[]byte) error {
+	if s.values != nil && !s.req.TypesOnly { // of which there are no values (RFC 3876, 3)
+		records = [][]byte{s.values.of(&s.req.Selection, records)}
+	}
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -308,7 +312,7 @@ func (s *search) answerEntry(e *entry.Entry) error {
 }
 
 // searchRoot answers the root DSE or the schema.
-func (c *conn) searchRoot(name directory.Name) wire.Result {
+func (c *conn) searchRoot(name directory.Name, values *valuesWanted) wire.Result {
 	e, r := c.srv.root.subschema, &c.req.Search
 	if name.Kind == directory.Root {
 		e = c.srv.root.dse(c.secure)
@@ -316,7 +320,7 @@ func (c *conn) searchRoot(name directory.Name) wire.Result {
 	if r.Filter.Match(e) != filter.True {
 		return wire.Result{}
 	}
-	s := &search{c: c, req: r, id: c.req.ID, limit: 1}
+	s := &search{c: c, req: r, id: c.req.ID, limit: 1, values: values}
 	if err := s.answerEntry(e); err != nil {
 		return wire.Result{Code: wire.Other}
 	}

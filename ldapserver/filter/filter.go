@@ -50,6 +50,7 @@ type Node struct {
 	Value     []byte // what is asserted; of Substrings the parts
 	Rule      []byte // of Extensible, may be empty
 	DN        bool   // of Extensible: the names of the entry count too
+	names     bool   // of Extensible: something is said of them
 
 	Initial, Final []byte   // of Substrings, may be nil
 	Any            [][]byte // of Substrings
@@ -70,6 +71,29 @@ func (f *Filter) Decode(r *ber.Reader) error {
 		return ErrMalformed
 	}
 	return f.decode(tag, value, MaxDepth)
+}
+
+// DecodeItems reads the items of a filter for values (RFC 3876, 2): each a filter that holds no other, and speaks of no names.
+func (f *Filter) DecodeItems(items []byte) error {
+	f.Nodes, f.parts = f.Nodes[:0], f.parts[:0]
+	r := ber.NewReader(items)
+	for !r.Empty() {
+		tag, value := r.Next()
+		if r.Err() != nil {
+			return ErrMalformed
+		}
+		if op := Op(tag & 0x1f); op == And || op == Or || op == Not {
+			return ErrMalformed
+		}
+		at := len(f.Nodes)
+		if err := f.decode(tag, value, 1); err != nil {
+			return err
+		}
+		if f.Nodes[at].names {
+			return ErrMalformed
+		}
+	}
+	return nil
 }
 
 func (f *Filter) decode(tag byte, value []byte, depth int) error {
@@ -174,7 +198,7 @@ func decodeExtensible(n *Node, value []byte) error {
 		if err != nil {
 			return err
 		}
-		n.DN = dn
+		n.DN, n.names = dn, true
 	}
 	if len(n.Rule) == 0 && len(n.Attribute) == 0 {
 		return ErrMalformed

@@ -76,6 +76,16 @@ func FuzzDecode(f *testing.F) {
 	e := someone()
 	f.Fuzz(func(t *testing.T, octets []byte) {
 		var x filter.Filter
+		if err := x.DecodeItems(octets); err == nil {
+			for i, n := range x.Nodes {
+				if n.End != i+1 || n.DN || n.Op < filter.Equal {
+					t.Errorf("item %d holds others, or speaks of names", i)
+				}
+				if n.Op != filter.Present {
+					filter.Assert(&x.Nodes[i]) // ends
+				}
+			}
+		}
 		r := ber.NewReader(octets)
 		if err := x.Decode(&r); err != nil {
 			if !errors.Is(err, filter.ErrMalformed) && !errors.Is(err, filter.ErrTooComplex) {

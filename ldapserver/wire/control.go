@@ -1,6 +1,9 @@
 package wire
 
-import "balorg/ldapserver/ber"
+import (
+	"balorg/ldapserver/ber"
+	"balorg/ldapserver/filter"
+)
 
 // The controls that are known.
 const (
@@ -10,6 +13,7 @@ const (
 	ControlVLV         = "2.16.840.1.113730.3.4.9"  // draft-ietf-ldapext-ldapv3-vlv-09
 	ControlVLVAnswer   = "2.16.840.1.113730.3.4.10" // its answer
 	ControlManageDsaIT = "2.16.840.1.113730.3.4.2"  // RFC 3296: there are no referrals, so that it changes nothing
+	ControlValues      = "1.2.826.0.1.3344810.2.3"  // RFC 3876
 	ControlProxied     = "2.16.840.1.113730.3.4.18" // RFC 4370
 	ExtensionStartTLS  = "1.3.6.1.4.1.1466.20037"   // RFC 4511, 4.14
 	ExtensionWhoAmI    = "1.3.6.1.4.1.4203.1.11.3"  // RFC 4532
@@ -88,6 +92,16 @@ func Sorted(code Code, attribute []byte) ResponseControl {
 		b = ber.Append(b, ber.Context(0, false), attribute)
 	}
 	return ResponseControl{ControlSorted, ber.End(b, mark)}
+}
+
+// ParseValues reads the value of the control that asks for matched values alone (RFC 3876, 2): a list of filters, one of which a value must match.
+func ParseValues(value []byte) (f filter.Filter, err error) {
+	outer := ber.NewReader(value)
+	items := outer.Expect(ber.Sequence)
+	if outer.Done() != nil {
+		return f, ErrMalformed
+	}
+	return f, f.DecodeItems(items)
 }
 
 // VLV asks for a window of a sorted list (draft-ietf-ldapext-ldapv3-vlv-09).
