@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"strconv"
 	"strings"
@@ -304,7 +305,7 @@ func (c *client) gone(timeout time.Duration) []string {
 func message(id, subject string, size int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "From: Dr Claire DURAND <claire.durand@sapins.mssante.fr>\r\nTo: secretariat@sapins.mssante.fr\r\n")
-	fmt.Fprintf(&b, "Subject: %s\r\nMessage-ID: <%s>\r\nDate: Mon, 16 Nov 2026 10:00:00 +0100\r\n", subject, id)
+	fmt.Fprintf(&b, "Subject: %s\r\nMessage-ID: <%s>\r\nDate: Mon, 16 Nov 2026 10:00:00 +0100\r\n", mime.QEncoding.Encode("utf-8", subject), id)
 	b.WriteString("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n")
 	for line := 0; b.Len() < size; line++ {
 		fmt.Fprintf(&b, "Ligne %06d du compte rendu : température normale, cicatrisation régulière.\r\n", line)

@@ -28,7 +28,9 @@ var nothing = regexp.MustCompile(`([]>]) ""\)$`)
 // testdata/embedded-differences.txt lists with the reason.
 func TestSameAsDovecot(t *testing.T) {
 	o := startDovecot(t, dovecotNamespace, map[string]string{address(near): "near-password"})
-	theirs, ours := o.direct("", address(near), "near-password"), login(t, startDemo(t), lea)
+	d := startDemo(t)
+	theirs, ours := o.direct("", address(near), "near-password"), login(t, d, lea)
+	ours.ok("ENABLE UTF8=ACCEPT") // else no header beyond ASCII is taken
 	messages := corpus()
 	for _, c := range []*client{theirs, ours} { // INBOX of the demo has messages
 		c.ok("CREATE Corpus")
@@ -40,6 +42,7 @@ func TestSameAsDovecot(t *testing.T) {
 			}
 		}
 	}
+	ours = login(t, d, lea)
 	theirs.ok("EXAMINE Corpus")
 	ours.ok("EXAMINE Corpus")
 	listed := embeddedDifferences(t)

@@ -60,6 +60,7 @@ var orders = []string{
 func TestSameOrderAsDovecot(t *testing.T) {
 	o := startDovecot(t, dovecotNamespace, map[string]string{address(near): "near-password"})
 	theirs, ours := o.direct("", address(near), "near-password"), login(t, startDemo(t), lea)
+	ours.ok("ENABLE UTF8=ACCEPT") // else no header beyond ASCII is taken
 	messages := append(ordered(), corpus()...)
 	for _, c := range []*client{theirs, ours} { // INBOX of the demo has messages
 		c.ok("CREATE Tri")

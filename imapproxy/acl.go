@@ -15,7 +15,7 @@ func (s *session) myRights(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
-	s.out.printf("* MYRIGHTS %s %s\r\n", wire.AppendAString(nil, at.name), at.access.Rights.Virtual())
+	s.out.printf("* MYRIGHTS %s %s\r\n", s.naming().Append(nil, at.name), at.access.Rights.Virtual())
 	return nil
 }
 
@@ -25,13 +25,13 @@ func (s *session) getACL(cmd *wire.Command) error {
 	if err != nil {
 		return err
 	}
-	s.out.printf("* ACL %s %s %s\r\n", wire.AppendAString(nil, at.name), wire.AppendAString(nil, string(s.person.Address)), at.access.Rights.Virtual())
+	s.out.printf("* ACL %s %s %s\r\n", s.naming().Append(nil, at.name), wire.AppendAString(nil, string(s.person.Address)), at.access.Rights.Virtual())
 	return nil
 }
 
 // listRights answers what the caller has and always will (RFC 4314, 3.7): nothing of it can be granted or withdrawn here.
 func (s *session) listRights(cmd *wire.Command) error {
-	p := wire.NewParser(cmd.Args)
+	p := s.naming().NewParser(cmd.Args)
 	name, err := p.Mailbox()
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (s *session) listRights(cmd *wire.Command) error {
 	if !s.isMe(identifier) {
 		return s.refused(cmd, party(at.account), policy.Reason{Text: "rights of others are not shown"}, errNoRight())
 	}
-	s.out.printf("* LISTRIGHTS %s %s %s\r\n", wire.AppendAString(nil, name), wire.AppendAString(nil, identifier), at.access.Rights)
+	s.out.printf("* LISTRIGHTS %s %s %s\r\n", s.naming().Append(nil, name), wire.AppendAString(nil, identifier), at.access.Rights)
 	return nil
 }
 
@@ -63,7 +63,7 @@ func (s *session) isMe(identifier string) bool {
 }
 
 func (s *session) refuseACL(cmd *wire.Command) error {
-	p := wire.NewParser(cmd.Args)
+	p := s.naming().NewParser(cmd.Args)
 	name, err := p.Mailbox()
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (s *session) refuseACL(cmd *wire.Command) error {
 
 // soleExisting locates the one folder that a command names and that must be there.
 func (s *session) soleExisting(cmd *wire.Command) (place, error) {
-	name, err := soleMailbox(cmd)
+	name, err := s.soleMailbox(cmd)
 	if err != nil {
 		return place{}, err
 	}

@@ -31,7 +31,7 @@ func (s *session) copyAcross(cmd *wire.Command, set string, to place) error {
 		verb = "UID " + verb
 	}
 	command := fmt.Appendf(nil, "%s %s %d %s ", verb, to.account.ID, to.account.Quota, set)
-	command = wire.AppendAString(command, to.folder)
+	command = sel.up.naming().Append(command, to.folder)
 	moved := "" // COPYUID of a MOVE, which comes ahead of its EXPUNGE
 	ctx, stop := s.settling()
 	defer stop()

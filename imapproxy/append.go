@@ -3,7 +3,6 @@ package imapproxy
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -75,7 +74,7 @@ func (s *session) sendMessages(cmd *wire.Command, a *appending, at place, first 
 
 // beginAppend finds out where the first message goes, and what the mail store is to be told of it.
 func (s *session) beginAppend(cmd *wire.Command) (*upstream, place, announced, error) {
-	head, err := wire.ParseAppend(cmd.Args)
+	head, err := wire.ParseAppend(cmd.Args, s.naming())
 	if err != nil {
 		return nil, place{}, announced{}, err
 	}
@@ -90,8 +89,8 @@ func (s *session) beginAppend(cmd *wire.Command) (*upstream, place, announced, e
 	if err != nil {
 		return nil, place{}, announced{}, err
 	}
-	if cmd.Message.Binary && !up.caps["BINARY"] {
-		return nil, place{}, announced{}, errNoBinary()
+	if err := up.checkBinary(head, cmd.Message); err != nil {
+		return nil, place{}, announced{}, err
 	}
 	return up, at, describe(head, at, cmd.Message), nil
 }
@@ -108,8 +107,8 @@ func (s *session) nextMessage(cmd *wire.Command, a *appending, at place) error {
 	if err := s.checkMessage(cmd.Message); err != nil {
 		return err
 	}
-	if cmd.Message.Binary && !a.up.caps["BINARY"] {
-		return errNoBinary()
+	if err := a.up.checkBinary(head, cmd.Message); err != nil {
+		return err
 	}
 	a.up.owes(a.ex)
 	return a.announce(s.ctx, describe(head, at, cmd.Message))
@@ -130,36 +129,47 @@ type announced struct {
 	date   string
 	size   int64
 	binary bool
+	utf8   bool // it stands in parentheses (RFC 6855, 4)
 }
 
 func describe(head wire.Append, at place, m *wire.Literal) announced {
-	return announced{keepFlags(head.Flags, at.access.Rights), head.Date, m.Size, m.Binary}
+	return announced{keepFlags(head.Flags, at.access.Rights), head.Date, m.Size, m.Binary, head.UTF8}
 }
 
 // sendMessage copies the client's literal, or what has been read of it, to the mail store, and tells whether another message follows.
 func (s *session) sendMessage(cmd *wire.Command, a *appending, read *held) (more bool, err error) {
+	notASCII := false
 	if read != nil {
-		if _, err := io.Copy(a.up.out, read.from(0)); err != nil {
+		if notASCII, err = s.pass(a.up.out, read.from(0), read.size); err != nil {
 			s.abandon(a.up)
 			return false, fmt.Errorf("%w: %w", errLost, err)
 		}
-		return read.more, nil
+		more = read.more
+	} else {
+		size := cmd.Message.Size
+		literal, err := s.in.AcceptLiteral(s.proceed)
+		if err == nil {
+			notASCII, err = s.pass(a.up.out, literal, size)
+		}
+		if err != nil {
+			// Half a message: only the end of the connection undoes the command at the mail store.
+			s.abandon(a.up)
+			return false, s.clientLost(err)
+		}
+		if more, err = s.in.EndAppend(); err != nil {
+			s.abandon(a.up)
+			return false, err
+		}
 	}
-	size := cmd.Message.Size
-	literal, err := s.in.AcceptLiteral(s.proceed)
-	if err == nil {
-		_, err = io.CopyN(a.up.out, literal, size)
+	if notASCII {
+		s.refuseMessage(cmd) // that follows
+		if err := a.spoil(s.ctx); err != nil {
+			return false, err
+		}
+		return false, errNotASCII()
 	}
-	if err != nil {
-		// Half a message: only the end of the connection undoes the command at the mail store.
-		s.abandon(a.up)
-		return false, s.clientLost(err)
-	}
-	more, err = s.in.EndAppend()
-	if err != nil {
-		s.abandon(a.up)
-	}
-	return more, err
+	a.close()
+	return more, nil
 }
 
 // abandon closes a connection to a mail store in the middle of a command. When it is the selected one, the session cannot go
@@ -206,6 +216,7 @@ type appending struct {
 	ex       *exchange
 	answered chan *reply
 	refused  *reply
+	inside   bool // the message stands in parentheses that are still to be closed
 }
 
 // startAppend announces a message to a mail store and waits until that asks for it or refuses it.
@@ -237,7 +248,11 @@ func (a *appending) announce(ctx context.Context, m announced) error {
 	if m.date != "" {
 		head = append(head, ` "`+m.date+`"`...)
 	}
-	if head = append(head, ' '); m.binary {
+	head = append(head, ' ')
+	if a.inside = m.utf8; m.utf8 {
+		head = append(head, "UTF8 ("...)
+	}
+	if m.binary {
 		head = append(head, '~')
 	}
 	fmt.Fprintf(a.up.out, "%s{%d}\r\n", head, m.size) //nolint:errcheck // the buffer keeps the error for flush
@@ -254,6 +269,14 @@ func (a *appending) announce(ctx context.Context, m announced) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// close ends a message.
+func (a *appending) close() {
+	if a.inside {
+		a.up.out.WriteByte(')') //nolint:errcheck // the buffer keeps the error for flush
+		a.inside = false
 	}
 }
 

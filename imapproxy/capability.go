@@ -19,7 +19,7 @@ var ownCapabilities = [...]string{
 var storeCapabilities = [...]string{
 	"IDLE", "UIDPLUS", "MOVE", "STATUS=SIZE", "ESEARCH", "QUOTA", "CONDSTORE", "QRESYNC", "SEARCHRES", "WITHIN", "SORT", "SORT=DISPLAY", "ESORT",
 	"THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "THREAD=REFS", "SAVEDATE", "PREVIEW", "OBJECTID",
-	"BINARY", "MULTIAPPEND", "REPLACE", "CREATE-SPECIAL-USE", "METADATA",
+	"BINARY", "MULTIAPPEND", "REPLACE", "CREATE-SPECIAL-USE", "METADATA", utf8Accept,
 }
 
 // capabilities answers the list for the session as it stands.

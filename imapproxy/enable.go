@@ -11,7 +11,7 @@ import (
 const condStore = "CONDSTORE"
 
 // enableable are the capabilities that change what a mail store sends.
-var enableable = [...]string{condStore, "QRESYNC"}
+var enableable = [...]string{condStore, "QRESYNC", utf8Accept}
 
 // enable answers ENABLE (RFC 5161): of what the client names, what the session has is switched on at every mail store.
 func (s *session) enable(cmd *wire.Command) error {
@@ -24,6 +24,9 @@ func (s *session) enable(cmd *wire.Command) error {
 		if slices.Contains(offered, name) && slices.Contains(enableable[:], name) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
+	}
+	if s.sel != nil && slices.ContainsFunc(names, changesNames) { // RFC 9755, 3
+		return bad("This is enabled before a mailbox is selected")
 	}
 	if err := s.switchOn(names, nil); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 
 // create answers CREATE. A special use (RFC 6154, 3) is for the opened mailbox's own folders, the only ones that show any.
 func (s *session) create(cmd *wire.Command) error {
-	c, err := wire.ParseCreate(cmd.Args)
+	c, err := wire.ParseCreate(cmd.Args, s.naming())
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (s *session) deleteFolder(cmd *wire.Command) error {
 
 // rename answers RENAME, within one account.
 func (s *session) rename(cmd *wire.Command) error {
-	p := wire.NewParser(cmd.Args)
+	p := s.naming().NewParser(cmd.Args)
 	from, err := p.Mailbox()
 	if err != nil {
 		return err
@@ -117,15 +117,15 @@ func (s *session) changeFolders(at place, up *upstream, command []byte, request 
 
 // locateSole is locate for the one mailbox that a command names.
 func (s *session) locateSole(cmd *wire.Command, rights policy.Right) (place, error) {
-	name, err := soleMailbox(cmd)
+	name, err := s.soleMailbox(cmd)
 	if err != nil {
 		return place{}, err
 	}
 	return s.locate(cmd, name, rights)
 }
 
-func soleMailbox(cmd *wire.Command) (string, error) {
-	p := wire.NewParser(cmd.Args)
+func (s *session) soleMailbox(cmd *wire.Command) (string, error) {
+	p := s.naming().NewParser(cmd.Args)
 	name, err := p.Mailbox()
 	if err != nil {
 		return "", err
@@ -192,7 +192,7 @@ func (s *session) mustBeListed(at place) error {
 
 // status answers STATUS for one mailbox.
 func (s *session) status(cmd *wire.Command) error {
-	st, err := wire.ParseStatus(cmd.Args)
+	st, err := wire.ParseStatus(cmd.Args, s.naming())
 	if err != nil {
 		return err
 	}
@@ -244,11 +244,11 @@ func (s *session) beginStatus(at place, items []string) (wait func() (*reply, er
 		if err != nil {
 			return true, err
 		}
-		p := wire.NewParser(line[len("* STATUS "):])
+		p := up.naming().NewParser(line[len("* STATUS "):])
 		if _, err := p.Mailbox(); err != nil {
 			return true, err
 		}
-		s.out.printf("* STATUS %s%s\r\n", wire.AppendAString(nil, at.name), p.Rest())
+		s.out.printf("* STATUS %s%s\r\n", s.naming().Append(nil, at.name), p.Rest())
 		return true, nil
 	})
 	if err != nil {

@@ -23,7 +23,7 @@ func (s *session) namespace(cmd *wire.Command) error {
 // list answers LIST and LSUB, with their extensions, from the folders of every account the person may open: the opened one's
 // first. It answers all or nothing: clients unsubscribe what a partial list leaves out.
 func (s *session) list(cmd *wire.Command) error {
-	l, err := wire.ParseList(cmd.Name, cmd.Args)
+	l, err := wire.ParseList(cmd.Name, cmd.Args, s.naming())
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (s *session) askFolders(account *policy.Account) ([]folder, error) {
 		if err != nil {
 			return true, err
 		}
-		f, err := parseListed(bytes.TrimPrefix(line, []byte("* LIST ")))
+		f, err := parseListed(up.naming().NewParser(bytes.TrimPrefix(line, []byte("* LIST "))))
 		if err != nil {
 			return true, err
 		}
@@ -206,8 +206,7 @@ func (s *session) askFolders(account *policy.Account) ([]folder, error) {
 }
 
 // parseListed reads `(\HasNoChildren) "/" name`. What depends on the whole tree is found anew by wire.List.
-func parseListed(b []byte) (folder, error) {
-	p := wire.NewParser(b)
+func parseListed(p *wire.Parser) (folder, error) {
 	attrs, err := p.FlagList()
 	if err != nil {
 		return folder{}, err

@@ -161,7 +161,9 @@ func (s *session) logIn(cmd *wire.Command, req auth.Request) error {
 	// On disk in a moment, and before anything this person does: every record takes with it those that wait, in one transaction.
 	s.p.opt.Trace.Later(s.stamped(s.mine(audit.Record{Action: audit.Login, Request: cmd.Name, Answer: "OK", Means: result.Means.String()})))
 	s.conn.until = time.Time{}
-	s.in.SetLimits(s.p.loggedInLimits())
+	limits := s.p.loggedInLimits()
+	limits.UTF8 = s.offers(utf8Accept)
+	s.in.SetLimits(limits)
 	s.failures = 0
 	s.remove = s.p.opt.Sessions.Add(s.id, s)
 	s.Recheck(s.p.opt.Snapshot())

@@ -119,7 +119,7 @@ func (s *session) expunge(cmd *wire.Command) error {
 
 // copy answers COPY and MOVE, with UID and without: within an account the mail store does it, between accounts we do.
 func (s *session) copy(cmd *wire.Command) error {
-	c, err := wire.ParseCopy(cmd.Args)
+	c, err := wire.ParseCopy(cmd.Args, s.naming())
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,11 @@ func (s *session) getMetadata(cmd *wire.Command) error {
 		if err != nil {
 			return true, err
 		}
-		p := wire.NewParser(line[len("* METADATA "):])
+		p := up.naming().NewParser(line[len("* METADATA "):])
 		if _, err := p.Mailbox(); err != nil {
 			return true, err
 		}
-		s.out.printf("* METADATA %s%s\r\n", wire.AppendAString(nil, at.name), p.Rest())
+		s.out.printf("* METADATA %s%s\r\n", s.naming().Append(nil, at.name), p.Rest())
 		return true, nil
 	})
 	if err != nil {
@@ -59,7 +59,7 @@ func (s *session) setMetadata(cmd *wire.Command) error {
 
 // metadata finds the mailbox of a command and the connection to its store.
 func (s *session) metadata(cmd *wire.Command) (m wire.Metadata, at place, up *upstream, err error) {
-	if m, err = wire.ParseMetadata(cmd.Args); err != nil {
+	if m, err = wire.ParseMetadata(cmd.Args, s.naming()); err != nil {
 		return m, at, nil, err
 	}
 	if m.Mailbox == "" || m.Options != "" && cmd.Name == "SETMETADATA" {

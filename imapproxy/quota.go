@@ -74,7 +74,7 @@ func (s *session) quota(at place, command []byte) error {
 			return true, err
 		}
 		if root {
-			return true, s.relayQuotaRoot(at, line)
+			return true, s.relayQuotaRoot(at, up, line)
 		}
 		p := wire.NewParser(line[len("* QUOTA "):])
 		name, err := p.AString()
@@ -89,12 +89,12 @@ func (s *session) quota(at place, command []byte) error {
 	return storeAnswer(r)
 }
 
-func (s *session) relayQuotaRoot(at place, line []byte) error {
-	p := wire.NewParser(line[len("* QUOTAROOT "):])
+func (s *session) relayQuotaRoot(at place, up *upstream, line []byte) error {
+	p := up.naming().NewParser(line[len("* QUOTAROOT "):])
 	if _, err := p.Mailbox(); err != nil {
 		return err
 	}
-	out := wire.AppendAString([]byte("* QUOTAROOT "), at.name)
+	out := s.naming().Append([]byte("* QUOTAROOT "), at.name)
 	for len(p.Rest()) > 0 {
 		if err := p.SP(); err != nil {
 			return err

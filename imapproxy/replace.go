@@ -53,7 +53,7 @@ func errOneMessage() *answer { return bad("REPLACE takes one message") }
 
 // beginReplace finds out which message goes and where the other one comes, before anything of it is asked for.
 func (s *session) beginReplace(cmd *wire.Command) (*replacing, error) {
-	head, err := wire.ParseReplace(cmd.Args)
+	head, err := wire.ParseReplace(cmd.Args, s.naming())
 	if err != nil {
 		return nil, err
 	}
@@ -73,8 +73,9 @@ func (s *session) beginReplace(cmd *wire.Command) (*replacing, error) {
 		return nil, bad("Unknown command")
 	case to.account.ID != up.account.ID:
 		return nil, no("CANNOT", "A message can be replaced within its mailbox only; append it and remove the other instead")
-	case cmd.Message.Binary && !up.caps["BINARY"]:
-		return nil, errNoBinary()
+	}
+	if err := up.checkBinary(head.Append, cmd.Message); err != nil {
+		return nil, err
 	}
 	set := "*"
 	if head.Number > 0 {

@@ -16,7 +16,7 @@ import (
 // selectFolder answers SELECT and EXAMINE. Who may only read opens by EXAMINE, whatever they asked, so that the mail store
 // itself keeps \Seen as it is and answers [READ-ONLY].
 func (s *session) selectFolder(cmd *wire.Command) error {
-	args, err := wire.ParseSelect(cmd.Args)
+	args, err := wire.ParseSelect(cmd.Args, s.naming())
 	if err != nil {
 		return err
 	}

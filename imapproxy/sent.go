@@ -39,7 +39,7 @@ type held struct {
 // sentLately tells whether the message that an APPEND announces may be one that the person has just submitted. It is asked of every
 // APPEND, so it looks at no more than whether there is any.
 func (s *session) sentLately(at place, m announced) bool {
-	if m.binary || m.size > spoolMemory && s.p.opt.SpoolDir == "" {
+	if m.binary && !m.utf8 || m.size > spoolMemory && s.p.opt.SpoolDir == "" {
 		return false
 	}
 	found, err := s.p.opt.Sent.Any(s.ctx, at.account.ID, s.person.ID, time.Now().Add(-sent.Keep))

@@ -353,7 +353,7 @@ func (u *upstream) appendFolder(command []byte, folder string) ([]byte, error) {
 	if !ok {
 		return nil, errNoMailbox()
 	}
-	return wire.AppendAString(command, name), nil
+	return u.naming().Append(command, name), nil
 }
 
 // usable tells whether commands can still be sent, as far as is known.

@@ -21,7 +21,7 @@ func (s *session) append(cmd *wire.Command) error {
 	if cmd.Message == nil {
 		return bad("APPEND takes a message as a literal")
 	}
-	head, err := wire.ParseAppend(cmd.Args)
+	head, err := wire.ParseAppend(cmd.Args, s.naming)
 	if err != nil {
 		return err
 	}
@@ -111,6 +111,9 @@ func (s *session) room() (int64, error) {
 
 // incoming takes the message that was announced. An error of the mail store is answered after all octets have been passed over.
 func (s *session) incoming(head wire.Append, m *wire.Literal, room int64) (in mailbox.Incoming, err error) {
+	if head.UTF8 && !m.Binary {
+		return in, bad("What stands in UTF8 (…) is a literal8") // RFC 6855, 4
+	}
 	if in.Flags, err = mailbox.ParseFlags(head.Flags); err != nil {
 		return in, err
 	}

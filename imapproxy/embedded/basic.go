@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"slices"
 	"strings"
 
 	"balorg/imapproxy/wire"
@@ -59,35 +58,6 @@ func (s *session) identify(cmd *wire.Command) error {
 		return err
 	}
 	s.printf("* ID (\"name\" \"balorg\")\r\n")
-	return nil
-}
-
-// enable answers ENABLE (RFC 5161).
-func (s *session) enable(cmd *wire.Command) error {
-	p := wire.NewParser(cmd.Args)
-	var enabled []string
-	for {
-		word, err := p.Word()
-		if err != nil {
-			return err
-		}
-		if (word == "CONDSTORE" || word == "QRESYNC") && !slices.Contains(enabled, word) {
-			enabled = append(enabled, word)
-		}
-		if !p.Take(' ') {
-			break
-		}
-	}
-	if err := p.End(); err != nil {
-		return err
-	}
-	s.printf("* %s\r\n", strings.Join(append([]string{"ENABLED"}, enabled...), " "))
-	if len(enabled) > 0 {
-		s.useCondStore()
-	}
-	if slices.Contains(enabled, "QRESYNC") {
-		s.useQResync()
-	}
 	return nil
 }
 

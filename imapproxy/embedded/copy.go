@@ -12,7 +12,7 @@ import (
 
 // copy answers COPY and MOVE, with UID and without.
 func (s *session) copy(cmd *wire.Command) error {
-	c, err := wire.ParseCopy(cmd.Args)
+	c, err := wire.ParseCopy(cmd.Args, s.naming)
 	if err != nil {
 		return err
 	}
@@ -22,7 +22,7 @@ func (s *session) copy(cmd *wire.Command) error {
 // copyAcross answers XCOPYTO and XMOVETO, which are COPY and MOVE into another account of the store: "account quota set mailbox". Both are for
 // the proxy alone, which has decided that this may be: it passes nothing of the kind on from a client.
 func (s *session) copyAcross(cmd *wire.Command) error {
-	c, err := wire.ParseCopyAcross(cmd.Args)
+	c, err := wire.ParseCopyAcross(cmd.Args, s.naming)
 	if err != nil {
 		return err
 	}

@@ -21,8 +21,8 @@ func readName(p *wire.Parser) (string, error) {
 }
 
 // soleName reads a mailbox name that is all of a command's arguments.
-func soleName(cmd *wire.Command) (string, error) {
-	p := wire.NewParser(cmd.Args)
+func (s *session) soleName(cmd *wire.Command) (string, error) {
+	p := s.naming.NewParser(cmd.Args)
 	name, err := readName(p)
 	if err != nil {
 		return "", err
@@ -35,12 +35,15 @@ func soleName(cmd *wire.Command) (string, error) {
 var givenUses = [...]mailbox.SpecialUse{mailbox.Archive, mailbox.Drafts, mailbox.Junk, mailbox.Sent, mailbox.Trash}
 
 func (s *session) create(cmd *wire.Command) error {
-	c, err := wire.ParseCreate(cmd.Args)
+	c, err := wire.ParseCreate(cmd.Args, s.naming)
 	if err != nil {
 		return err
 	}
 	name, err := wire.DecodeMailbox(c.Mailbox)
 	if err != nil {
+		return err
+	}
+	if err := s.checkNew(name); err != nil {
 		return err
 	}
 	use := mailbox.NoUse
@@ -75,7 +78,7 @@ func (s *session) mailboxID(f mailbox.Folder) (string, error) {
 }
 
 func (s *session) deleteFolder(cmd *wire.Command) error {
-	name, err := soleName(cmd)
+	name, err := s.soleName(cmd)
 	if err != nil {
 		return err
 	}
@@ -99,7 +102,7 @@ func (s *session) hasSelected(name string) bool {
 }
 
 func (s *session) rename(cmd *wire.Command) error {
-	p := wire.NewParser(cmd.Args)
+	p := s.naming.NewParser(cmd.Args)
 	from, err := readName(p)
 	if err != nil {
 		return err
@@ -121,6 +124,9 @@ func (s *session) rename(cmd *wire.Command) error {
 	case strings.EqualFold(to, mailbox.Inbox):
 		return mailbox.ErrFolderExists
 	}
+	if err := s.checkNew(to); err != nil {
+		return err
+	}
 	own := strings.EqualFold(from, mailbox.Inbox) && s.hasSelected(from)
 	if err := s.account.Rename(s.ctx, from, to); err != nil {
 		return err
@@ -133,7 +139,7 @@ func (s *session) rename(cmd *wire.Command) error {
 
 // subscribe answers SUBSCRIBE and UNSUBSCRIBE.
 func (s *session) subscribe(cmd *wire.Command) error {
-	name, err := soleName(cmd)
+	name, err := s.soleName(cmd)
 	if err != nil {
 		return err
 	}
@@ -156,7 +162,7 @@ func (s *session) subscribe(cmd *wire.Command) error {
 }
 
 func (s *session) status(cmd *wire.Command) error {
-	st, err := wire.ParseStatus(cmd.Args)
+	st, err := wire.ParseStatus(cmd.Args, s.naming)
 	if err != nil {
 		return err
 	}
@@ -184,7 +190,7 @@ func (s *session) useStatus(items []string) {
 
 // tellStatus writes the STATUS response of a folder.
 func (s *session) tellStatus(wireName string, f mailbox.Folder, items []string) error {
-	b := wire.AppendAString(append(s.line[:0], "* STATUS "...), wireName)
+	b := s.naming.Append(append(s.line[:0], "* STATUS "...), wireName)
 	b = append(b, " ("...)
 	for i, item := range items {
 		if i > 0 {
@@ -233,7 +239,7 @@ func (s *session) appendLimit(b []byte) []byte {
 
 // list answers LIST and LSUB.
 func (s *session) list(cmd *wire.Command) error {
-	l, err := wire.ParseList(cmd.Name, cmd.Args)
+	l, err := wire.ParseList(cmd.Name, cmd.Args, s.naming)
 	if err != nil {
 		return err
 	}

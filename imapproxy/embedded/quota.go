@@ -5,7 +5,7 @@ import "balorg/imapproxy/wire"
 // The account is its folders' one quota root, named "" (RFC 9208).
 
 func (s *session) getQuotaRoot(cmd *wire.Command) error {
-	p := wire.NewParser(cmd.Args)
+	p := s.naming.NewParser(cmd.Args)
 	wireName, err := p.Mailbox()
 	if err != nil {
 		return err
@@ -20,7 +20,7 @@ func (s *session) getQuotaRoot(cmd *wire.Command) error {
 	if _, err := s.account.Status(s.ctx, name); err != nil {
 		return err
 	}
-	s.printf("* QUOTAROOT %s \"\"\r\n", wire.AppendAString(nil, wireName))
+	s.printf("* QUOTAROOT %s \"\"\r\n", s.naming.Append(nil, wireName))
 	return s.tellQuota()
 }
 

@@ -13,7 +13,7 @@ func (s *session) replace(cmd *wire.Command) error {
 	if cmd.Message == nil {
 		return bad("REPLACE takes a message as a literal")
 	}
-	head, err := wire.ParseReplace(cmd.Args)
+	head, err := wire.ParseReplace(cmd.Args, s.naming)
 	if err != nil {
 		return err
 	}

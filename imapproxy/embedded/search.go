@@ -12,6 +12,9 @@ import (
 // search answers SEARCH and UID SEARCH (RFC 3501, 6.4.4; RFC 4731; RFC 5182).
 func (s *session) search(cmd *wire.Command) error {
 	sr, err := wire.ParseSearch(cmd.Args)
+	if fault := s.checkCharset(sr.Charset, false); fault != nil {
+		err = fault
+	}
 	if err != nil {
 		return s.unsaved(&sr, err)
 	}

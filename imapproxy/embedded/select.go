@@ -11,7 +11,7 @@ import (
 
 // selectFolder answers SELECT and EXAMINE.
 func (s *session) selectFolder(cmd *wire.Command) error {
-	sel, err := wire.ParseSelect(cmd.Args)
+	sel, err := wire.ParseSelect(cmd.Args, s.naming)
 	if err != nil {
 		return err
 	}

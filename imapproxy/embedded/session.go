@@ -40,6 +40,8 @@ type session struct {
 	view      *mailbox.View // of the selected mailbox; nil: none
 	name      string        // its name, UTF-8
 	saved     []uint32      // UIDs of the search result that "$" stands for (RFC 5182), ascending
+	naming    wire.Naming   // how names of mailboxes are written
+	utf8      bool          // UTF8=ACCEPT is enabled
 	condStore bool          // the client is told modification sequences
 	qresync   bool          // it is told of expunged messages by UID, and of where it stands
 	removed   bool          // the command has expunged something
@@ -49,7 +51,7 @@ type session struct {
 func newSession(ctx context.Context, srv *Server, who Who, account *mailbox.Account, c *Conn) *session {
 	s := &session{srv: srv, ctx: ctx, who: who, account: account, from: c.in, to: c.out}
 	s.log = srv.log.With(slog.String("account", string(who.Account)), slog.Any("client", who.Client))
-	limits := wire.Limits{Line: maxLine, Literal: maxLiteral, Command: maxCommand, Skip: maxSkip, Message: srv.boxes.MaxMessage()}
+	limits := wire.Limits{Line: maxLine, Literal: maxLiteral, Command: maxCommand, Skip: maxSkip, Message: srv.boxes.MaxMessage(), UTF8: true}
 	s.in = wire.NewReader(ringReader{c.in}, limits)
 	return s
 }

@@ -10,6 +10,9 @@ import (
 // sort answers SORT and UID SORT (RFC 5256; with RETURN, RFC 5267).
 func (s *session) sort(cmd *wire.Command) error {
 	sr, err := wire.ParseSort(cmd.Args)
+	if fault := s.checkCharset(sr.Charset, true); fault != nil {
+		err = fault
+	}
 	if err != nil {
 		return s.unsaved(&sr.Search, err)
 	}

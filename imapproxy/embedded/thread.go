@@ -14,6 +14,9 @@ import (
 // thread answers THREAD and UID THREAD (RFC 5256).
 func (s *session) thread(cmd *wire.Command) error {
 	th, err := wire.ParseThread(cmd.Args)
+	if fault := s.checkCharset(th.Charset, true); fault != nil {
+		err = fault
+	}
 	if err != nil {
 		return err
 	}

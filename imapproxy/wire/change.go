@@ -116,8 +116,8 @@ type Copy struct {
 }
 
 // ParseCopy reads the arguments of COPY.
-func ParseCopy(args []byte) (c Copy, err error) {
-	p := NewParser(args)
+func ParseCopy(args []byte, n Naming) (c Copy, err error) {
+	p := n.NewParser(args)
 	if c.Set, err = p.NumSet(); err != nil {
 		return c, err
 	}
@@ -138,8 +138,8 @@ type CopyAcross struct {
 }
 
 // ParseCopyAcross reads "account quota set mailbox".
-func ParseCopyAcross(args []byte) (c CopyAcross, err error) {
-	p := NewParser(args)
+func ParseCopyAcross(args []byte, n Naming) (c CopyAcross, err error) {
+	p := n.NewParser(args)
 	if c.Account, err = p.Atom(); err != nil {
 		return c, err
 	}
@@ -152,7 +152,7 @@ func ParseCopyAcross(args []byte) (c CopyAcross, err error) {
 	if err := p.SP(); err != nil {
 		return c, err
 	}
-	c.Copy, err = ParseCopy(p.Rest())
+	c.Copy, err = ParseCopy(p.Rest(), n)
 	return c, err
 }
 
@@ -161,11 +161,12 @@ type Append struct {
 	Mailbox string // wire form
 	Flags   []string
 	Date    string // checked, as written without its quotes; ParseDateTime reads it. Empty when not given
+	UTF8    bool   // the message stands in the parentheses of RFC 6855, 4
 }
 
 // ParseAppend reads what stands before the message.
-func ParseAppend(args []byte) (a Append, err error) {
-	p := NewParser(args)
+func ParseAppend(args []byte, n Naming) (a Append, err error) {
+	p := n.NewParser(args)
 	if a.Mailbox, err = p.Mailbox(); err != nil {
 		return a, err
 	}
@@ -193,15 +194,15 @@ type Replace struct {
 }
 
 // ParseReplace reads what stands before the message.
-func ParseReplace(args []byte) (r Replace, err error) {
-	p := NewParser(args)
+func ParseReplace(args []byte, n Naming) (r Replace, err error) {
+	p := n.NewParser(args)
 	if r.Number, err = p.seqNumber(); err != nil {
 		return r, err
 	}
 	if err := p.SP(); err != nil {
 		return r, err
 	}
-	r.Append, err = ParseAppend(p.Rest())
+	r.Append, err = ParseAppend(p.Rest(), n)
 	return r, err
 }
 
@@ -212,8 +213,8 @@ type Create struct {
 }
 
 // ParseCreate reads the arguments of CREATE.
-func ParseCreate(args []byte) (c Create, err error) {
-	p := NewParser(args)
+func ParseCreate(args []byte, n Naming) (c Create, err error) {
+	p := n.NewParser(args)
 	if c.Mailbox, err = p.Mailbox(); err != nil {
 		return c, err
 	}
@@ -254,8 +255,16 @@ func (p *Parser) appendOptions(a *Append) (err error) {
 			return err
 		}
 	}
-	if a.Date, err = p.DateTime(); err != nil {
-		return err
+	if p.Peek() == '"' {
+		if a.Date, err = p.DateTime(); err != nil || len(p.Rest()) == 0 {
+			return err
+		}
+		if err := p.SP(); err != nil {
+			return err
+		}
+	}
+	if a.UTF8 = p.takeFold("UTF8 ("); !a.UTF8 {
+		return syntax("Expected a date or the message")
 	}
 	return p.End()
 }
@@ -267,8 +276,8 @@ type Status struct {
 }
 
 // ParseStatus reads the arguments of STATUS.
-func ParseStatus(args []byte) (s Status, err error) {
-	p := NewParser(args)
+func ParseStatus(args []byte, n Naming) (s Status, err error) {
+	p := n.NewParser(args)
 	if s.Mailbox, err = p.Mailbox(); err != nil {
 		return s, err
 	}
@@ -312,8 +321,8 @@ type Metadata struct {
 }
 
 // ParseMetadata reads the arguments of GETMETADATA and SETMETADATA as far as the mailbox.
-func ParseMetadata(args []byte) (m Metadata, err error) {
-	p := NewParser(args)
+func ParseMetadata(args []byte, n Naming) (m Metadata, err error) {
+	p := n.NewParser(args)
 	if p.Peek() == '(' {
 		inner, err := p.balanced()
 		if err != nil {
@@ -344,8 +353,8 @@ type Select struct {
 }
 
 // ParseSelect reads the arguments of SELECT.
-func ParseSelect(args []byte) (s Select, err error) {
-	p := NewParser(args)
+func ParseSelect(args []byte, n Naming) (s Select, err error) {
+	p := n.NewParser(args)
 	if s.Mailbox, err = p.Mailbox(); err != nil {
 		return s, err
 	}

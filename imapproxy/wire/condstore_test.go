@@ -79,7 +79,7 @@ func TestNewItems(t *testing.T) {
 			t.Errorf("%s: %+v", in, f)
 		}
 	}
-	if st, err := ParseStatus([]byte("INBOX (MAILBOXID HIGHESTMODSEQ)")); err != nil || len(st.Items) != 2 {
+	if st, err := ParseStatus([]byte("INBOX (MAILBOXID HIGHESTMODSEQ)"), UTF7); err != nil || len(st.Items) != 2 {
 		t.Errorf("STATUS: %+v, %v", st, err)
 	}
 	for _, in := range []string{`MODSEQ "/flags/x" 5`, `MODSEQ "/flags/x" some 5`, `MODSEQ "/flags/x" all`, "MODSEQ -1", "MODSEQ 9223372036854775808", "MODSEQ"} {

@@ -13,6 +13,10 @@ func AppendString(dst []byte, s string) []byte {
 			return AppendLiteral(dst, s)
 		}
 	}
+	return appendQuoted(dst, s)
+}
+
+func appendQuoted(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for i := range len(s) {
 		if s[i] == '"' || s[i] == '\\' {

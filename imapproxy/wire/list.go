@@ -7,7 +7,8 @@ type List struct {
 	LSub      bool
 	Reference string
 	Patterns  []string
-	Extended  bool // selection options, return options or several patterns were given
+	Extended  bool   // selection options, return options or several patterns were given
+	Naming    Naming // of the connection
 
 	// Selection: which mailboxes.
 	SelectSubscribed bool
@@ -25,9 +26,9 @@ type List struct {
 const maxPatterns = 32
 
 // ParseList reads the arguments of a LIST or LSUB.
-func ParseList(name string, args []byte) (l List, err error) {
-	l.LSub = name == "LSUB"
-	p := NewParser(args)
+func ParseList(name string, args []byte, n Naming) (l List, err error) {
+	l.LSub, l.Naming = name == "LSUB", n
+	p := n.NewParser(args)
 	if !l.LSub && p.Peek() == '(' {
 		l.Extended = true
 		if err := p.listSelection(&l); err != nil {
@@ -38,6 +39,9 @@ func ParseList(name string, args []byte) (l List, err error) {
 		}
 	}
 	if l.Reference, err = p.AString(); err != nil {
+		return l, err
+	}
+	if l.Reference, err = n.pattern(l.Reference); err != nil {
 		return l, err
 	}
 	if err := p.SP(); err != nil {

@@ -16,9 +16,10 @@ type Folder struct {
 
 // Listed is one answer to a LIST or LSUB.
 type Listed struct {
-	Name      string
+	Name      string // wire form
 	Attrs     []string
 	ChildInfo []string // the selection options that folders below match and the client is not told of otherwise
+	Naming    Naming
 }
 
 // Selectable tells whether the mailbox can be asked for its STATUS.
@@ -42,6 +43,9 @@ func (l *List) Answer(folders []Folder, delim byte) []Listed {
 	var out []Listed
 	for _, n := range g.nodes {
 		if listed, ok := g.answer(n); ok {
+			if listed.Naming = l.Naming; l.Naming == UTF8 {
+				listed.Name = EncodeMailbox(listed.Name)
+			}
 			out = append(out, listed)
 		}
 	}
@@ -73,6 +77,7 @@ type node struct {
 func (g *listing) build(folders []Folder) {
 	index := make(map[string]*node, len(folders))
 	for _, f := range folders {
+		f.Name = g.Naming.shown(f.Name)
 		g.levels(f.Name, func(level string) {
 			if index[level] == nil {
 				index[level] = &node{Folder: Folder{Name: level}, implied: true}
@@ -226,7 +231,7 @@ func (l Listed) Append(dst []byte, command string, delim byte) []byte {
 	dst = append(append(append(dst, "* "...), command...), " ("...)
 	dst = append(append(dst, strings.Join(l.Attrs, " ")...), `) "`...)
 	dst = append(append(dst, delim), `" `...)
-	dst = AppendAString(dst, l.Name)
+	dst = l.Naming.Append(dst, l.Name)
 	if len(l.ChildInfo) > 0 {
 		dst = append(dst, ` ("CHILDINFO" ("`...)
 		dst = append(append(dst, strings.Join(l.ChildInfo, `" "`)...), `"))`...)

@@ -76,7 +76,7 @@ func TestListAnswers(t *testing.T) {
 		{`LSUB "" "gon%"`, `(\Noselect) gone`},
 	} {
 		name, args, _ := strings.Cut(tt.command, " ")
-		l, err := ParseList(name, []byte(args))
+		l, err := ParseList(name, []byte(args), UTF7)
 		if err != nil {
 			t.Errorf("%s: %v", tt.command, err)
 			continue
@@ -100,7 +100,7 @@ func FuzzListing(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, args, name string) {
 		for _, command := range []string{"LIST", "LSUB"} {
-			l, err := ParseList(command, []byte(args))
+			l, err := ParseList(command, []byte(args), UTF7)
 			if err != nil {
 				continue
 			}
@@ -139,7 +139,7 @@ func TestListRecursive(t *testing.T) {
 	for _, name := range []string{"foo2/bar1", "foo2/bar2", "baz2/bar2", "baz2/bar22", "baz2/bar222", "eps2", "eps2/mamba", "qux2/bar2"} {
 		folders = append(folders, Folder{Name: name, Subscribed: true})
 	}
-	l, err := ParseList("LIST", []byte(`(RECURSIVEMATCH SUBSCRIBED) "" "*2"`))
+	l, err := ParseList("LIST", []byte(`(RECURSIVEMATCH SUBSCRIBED) "" "*2"`), UTF7)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,9 @@
 package wire
 
-import "io"
+import (
+	"bytes"
+	"io"
+)
 
 // appendState is how far the message of an APPEND has come.
 type appendState uint8
@@ -11,7 +14,10 @@ const (
 	messageAccepted              // its octets are being read
 )
 
-func (r *Reader) announced(lit *Literal) {
+// announced takes note of a message and of what stands before it.
+func (r *Reader) announced(lit *Literal, args []byte) {
+	lit.Wrapped = bytes.HasSuffix(args, []byte("("))
+	r.cmd.Args = bytes.TrimSuffix(args, []byte(" "))
 	r.cmd.Message = lit
 	r.message = messageAnnounced
 }
@@ -84,17 +90,22 @@ func (r *Reader) EndAppend() (more bool, err error) {
 	if err := r.discard(r.literal.N); err != nil {
 		return false, err
 	}
+	wrapped := r.cmd.Message.Wrapped
 	r.cmd.Message = nil
 	r.buf = r.buf[:0]
 	line, err := r.readLine(r.lim.Line)
 	if err != nil {
 		return false, err
 	}
-	if len(line) == 0 {
+	closed := true
+	if wrapped {
+		line, closed = bytes.CutPrefix(line, []byte(")"))
+	}
+	if len(line) == 0 && closed {
 		return false, nil
 	}
-	lit, at, fault := announcement(line)
-	if fault == "" && (lit == nil || line[0] != ' ' || at == 0) {
+	lit, at, fault := announcement(line, r.lim.UTF8)
+	if fault == "" && (!closed || lit == nil || line[0] != ' ' || at == 0) {
 		fault = "Nothing but another message may follow a message"
 	}
 	if fault != "" {
@@ -103,8 +114,7 @@ func (r *Reader) EndAppend() (more bool, err error) {
 		}
 		return false, &SyntaxError{Tag: r.cmd.Tag, Text: fault}
 	}
-	r.cmd.Args = line[1:max(1, at-1)]
-	r.announced(lit)
+	r.announced(lit, line[1:at])
 	return true, nil
 }
 

@@ -12,12 +12,13 @@ const maxNesting = 100
 // Parser reads the arguments of a command, as Command.Args holds them, or of a response that was collected whole. Each method
 // reads one thing and answers a *SyntaxError when something else stands there. Strings answered are copies.
 type Parser struct {
-	b     []byte
-	depth int
+	b      []byte
+	depth  int
+	naming Naming
 }
 
 // NewParser parses b, which must not change meanwhile.
-func NewParser(b []byte) *Parser { return &Parser{b: b} }
+func NewParser(b []byte) *Parser { return UTF7.NewParser(b) }
 
 // Rest is what has not been read yet.
 func (p *Parser) Rest() []byte { return p.b }
@@ -289,7 +290,7 @@ func (p *Parser) FlagList() ([]string, error) {
 	return flags, err
 }
 
-// Mailbox reads the name of a mailbox and answers it in wire form, modified UTF-7, checked; INBOX is in upper case.
+// Mailbox reads the name of a mailbox, as the parser's Naming writes it, and answers it in wire form, checked; INBOX is in upper case.
 func (p *Parser) Mailbox() (string, error) {
 	name, err := p.AString()
 	if err != nil {
@@ -298,10 +299,7 @@ func (p *Parser) Mailbox() (string, error) {
 	if strings.EqualFold(name, "INBOX") {
 		return "INBOX", nil
 	}
-	if _, err := DecodeMailbox(name); err != nil {
-		return "", syntax("Mailbox name is not valid modified UTF-7")
-	}
-	return name, nil
+	return p.naming.mailbox(name)
 }
 
 // maxPattern bounds what the patterns of a LIST can cost to match: a thousand names of five hundred octets take it a second.
@@ -320,5 +318,8 @@ func (p *Parser) ListMailbox() (string, error) {
 	if len(s) > maxPattern {
 		return "", syntax("Mailbox pattern too long")
 	}
-	return s, err
+	if err != nil {
+		return "", err
+	}
+	return p.naming.pattern(s)
 }

@@ -57,7 +57,7 @@ func TestParserWords(t *testing.T) {
 		{"Envoy&AOk-s", "Mailbox", "Envoy&AOk-s"},
 		{"a&b", "Mailbox", "BAD"},
 		{"{3}\r\na\nb", "Mailbox", "BAD"},
-		{"\"\xc3\xa9\"", "Mailbox", "BAD"},
+		{"\"\xc3\xa9\"", "Mailbox", "&AOk-"},
 		{"a*%]", "ListMailbox", "a*%]"},
 		{`"*"`, "ListMailbox", "*"},
 		{strings.Repeat("*", 1025), "ListMailbox", "BAD"},
@@ -213,7 +213,7 @@ func TestFetchFacts(t *testing.T) {
 
 // TestManyNames: names without wildcards cost little, so that many of them may be asked for.
 func TestManyNames(t *testing.T) {
-	l, err := ParseList("LIST", []byte(`"" (`+strings.Repeat(strings.Repeat("n", 100)+" ", 31)+"a*) RETURN (STATUS (MESSAGES))"))
+	l, err := ParseList("LIST", []byte(`"" (`+strings.Repeat(strings.Repeat("n", 100)+" ", 31)+"a*) RETURN (STATUS (MESSAGES))"), UTF7)
 	if err != nil || len(l.Patterns) != 32 {
 		t.Errorf("%d patterns, %v", len(l.Patterns), err)
 	}
@@ -227,16 +227,19 @@ func TestCommands(t *testing.T) {
 	}{
 		{func() (any, error) { return ParseStore([]byte(`1:2 +flags.silent (\Seen x)`)) }, Store{Set: set, Op: StoreAdd, Silent: true, Flags: []string{`\Seen`, "x"}}},
 		{func() (any, error) { return ParseStore([]byte(`1:2 (UNCHANGEDSINCE 5) -FLAGS a b`)) }, Store{Set: set, Op: StoreRemove, Flags: []string{"a", "b"}, Conditional: true, UnchangedSince: 5}},
-		{func() (any, error) { return ParseCopy([]byte(`1:2 {3}` + "\r\na b")) }, Copy{set, "a b"}},
-		{func() (any, error) { return ParseAppend([]byte(`inbox (a) "01-Feb-2026 10:00:00 +0100"`)) }, Append{"INBOX", []string{"a"}, "01-Feb-2026 10:00:00 +0100"}},
-		{func() (any, error) { return ParseAppend([]byte(`x`)) }, Append{Mailbox: "x"}},
+		{func() (any, error) { return ParseCopy([]byte(`1:2 {3}`+"\r\na b"), UTF7) }, Copy{set, "a b"}},
+		{func() (any, error) { return ParseAppend([]byte(`inbox (a) "01-Feb-2026 10:00:00 +0100"`), UTF7) }, Append{Mailbox: "INBOX", Flags: []string{"a"}, Date: "01-Feb-2026 10:00:00 +0100"}},
+		{func() (any, error) { return ParseAppend([]byte(`x`), UTF7) }, Append{Mailbox: "x"}},
+		{func() (any, error) { return ParseAppend([]byte(`"é" (a) utf8 (`), UTF8) }, Append{Mailbox: "&AOk-", Flags: []string{"a"}, UTF8: true}},
+		{func() (any, error) { return ParseAppend([]byte(`"&" "01-Feb-2026 10:00:00 +0100" UTF8 (`), UTF8) }, Append{Mailbox: "&-", Date: "01-Feb-2026 10:00:00 +0100", UTF8: true}},
 		{func() (any, error) { return ParseNextAppend([]byte(`(a)`)) }, Append{Flags: []string{"a"}}},
-		{func() (any, error) { return ParseStatus([]byte(`x (messages SIZE messages)`)) }, Status{"x", []string{"MESSAGES", "SIZE"}}},
-		{func() (any, error) { return ParseSelect([]byte(`x (CONDSTORE QRESYNC (1 2 3:4 (5 6)))`)) }, Select{"x", true, []byte("1 2 3:4 (5 6)")}},
-		{func() (any, error) { return ParseList("LSUB", []byte(`"" %`)) }, List{LSub: true, Patterns: []string{"%"}}},
+		{func() (any, error) { return ParseNextAppend([]byte(`UTF8 (`)) }, Append{UTF8: true}},
+		{func() (any, error) { return ParseStatus([]byte(`x (messages SIZE messages)`), UTF7) }, Status{"x", []string{"MESSAGES", "SIZE"}}},
+		{func() (any, error) { return ParseSelect([]byte(`x (CONDSTORE QRESYNC (1 2 3:4 (5 6)))`), UTF7) }, Select{"x", true, []byte("1 2 3:4 (5 6)")}},
+		{func() (any, error) { return ParseList("LSUB", []byte(`"" %`), UTF7) }, List{LSub: true, Patterns: []string{"%"}}},
 		{
 			func() (any, error) {
-				return ParseList("LIST", []byte(`(SUBSCRIBED RECURSIVEMATCH) a (b c*) RETURN (CHILDREN STATUS (UNSEEN))`))
+				return ParseList("LIST", []byte(`(SUBSCRIBED RECURSIVEMATCH) a (b c*) RETURN (CHILDREN STATUS (UNSEEN))`), UTF7)
 			},
 			List{
 				Reference: "a", Patterns: []string{"b", "c*"}, Extended: true, SelectSubscribed: true, RecursiveMatch: true,
@@ -262,21 +265,23 @@ func TestCommands(t *testing.T) {
 var parsers = map[string]func([]byte) error{
 	"FETCH":  func(b []byte) error { _, err := ParseFetch(b); return err },
 	"STORE":  func(b []byte) error { _, err := ParseStore(b); return err },
-	"COPY":   func(b []byte) error { _, err := ParseCopy(b); return err },
-	"APPEND": func(b []byte) error { _, err := ParseAppend(b); return err },
+	"COPY":   func(b []byte) error { _, err := ParseCopy(b, UTF7); return err },
+	"APPEND": func(b []byte) error { _, err := ParseAppend(b, UTF7); return err },
 	"NEXT":   func(b []byte) error { _, err := ParseNextAppend(b); return err },
-	"REPL":   func(b []byte) error { _, err := ParseReplace(b); return err },
-	"CREATE": func(b []byte) error { _, err := ParseCreate(b); return err },
-	"STATUS": func(b []byte) error { _, err := ParseStatus(b); return err },
-	"SELECT": func(b []byte) error { _, err := ParseSelect(b); return err },
+	"REPL":   func(b []byte) error { _, err := ParseReplace(b, UTF7); return err },
+	"CREATE": func(b []byte) error { _, err := ParseCreate(b, UTF7); return err },
+	"STATUS": func(b []byte) error { _, err := ParseStatus(b, UTF7); return err },
+	"SELECT": func(b []byte) error { _, err := ParseSelect(b, UTF7); return err },
 	"SEARCH": func(b []byte) error { _, err := ParseSearch(b); return err },
 	"SORT":   func(b []byte) error { _, err := ParseSort(b); return err },
 	"THREAD": func(b []byte) error { _, err := ParseThread(b); return err },
-	"LIST":   func(b []byte) error { _, err := ParseList("LIST", b); return err },
-	"LSUB":   func(b []byte) error { _, err := ParseList("LSUB", b); return err },
-	"ACROSS": func(b []byte) error { _, err := ParseCopyAcross(b); return err },
+	"LIST":   func(b []byte) error { _, err := ParseList("LIST", b, UTF7); return err },
+	"LSUB":   func(b []byte) error { _, err := ParseList("LSUB", b, UTF7); return err },
+	"ACROSS": func(b []byte) error { _, err := ParseCopyAcross(b, UTF7); return err },
+	"LIST8":  func(b []byte) error { _, err := ParseList("LIST", b, UTF8); return err },
+	"COPY8":  func(b []byte) error { _, err := ParseCopy(b, UTF8); return err },
 	"RESYNC": func(b []byte) error { _, err := ParseQResync(b); return err },
-	"META":   func(b []byte) error { _, err := ParseMetadata(b); return err },
+	"META":   func(b []byte) error { _, err := ParseMetadata(b, UTF7); return err },
 }
 
 func TestRefusedCommands(t *testing.T) {

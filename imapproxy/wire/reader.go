@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"unicode/utf8"
 )
 
 const (
@@ -33,6 +34,7 @@ type Literal struct {
 	Size    int64
 	NonSync bool // {n+}: the client sends without waiting
 	Binary  bool // ~{n}: may hold NUL (RFC 3516)
+	Wrapped bool // of a message: it stands in parentheses, UTF8 (~{n} (RFC 6855, 4)
 }
 
 // Reader reads the commands of a client. It is not for concurrent use.
@@ -223,7 +225,7 @@ func (r *Reader) readArgs(line []byte, head int, contin func() error) (*Command,
 	args := len(r.buf) - len(line) + head
 	line = line[head:]
 	for {
-		lit, at, fault := announcement(line)
+		lit, at, fault := announcement(line, r.lim.UTF8)
 		start := len(r.buf) - len(line) + at
 		switch {
 		case fault != "":
@@ -232,8 +234,7 @@ func (r *Reader) readArgs(line []byte, head int, contin func() error) (*Command,
 			r.cmd.Args = r.buf[args:]
 			return &r.cmd, nil
 		case r.cmd.isMessage(r.buf[args:start]):
-			r.cmd.Args = bytes.TrimSuffix(r.buf[args:start], []byte(" "))
-			r.announced(lit)
+			r.announced(lit, r.buf[args:start])
 			return &r.cmd, nil
 		}
 		if fault := r.refuses(lit); fault != "" {
@@ -298,8 +299,9 @@ func (r *Reader) readLiteral(lit *Literal, contin func() error) (next []byte, fa
 }
 
 // announcement answers the literal that a line's end announces, if any, and where the announcement begins. A fault is told when the
-// line holds what no line may, or when a string or a literal stands where none can; lit is set all the same.
-func announcement(line []byte) (lit *Literal, at int, fault string) {
+// line holds what no line may, or when a string or a literal stands where none can; lit is set all the same. With unicode, what is not ASCII must
+// be UTF-8.
+func announcement(line []byte, unicode bool) (lit *Literal, at int, fault string) {
 	quoted, escaped := false, false
 	for _, c := range line {
 		switch {
@@ -317,6 +319,9 @@ func announcement(line []byte) (lit *Literal, at int, fault string) {
 	}
 	if quoted {
 		fault = "Quoted string without end"
+	}
+	if unicode && fault == "" && !utf8.Valid(line) { // RFC 9755, 3
+		fault = "Not valid UTF-8"
 	}
 	lit, at = parseAnnouncement(line)
 	if lit != nil && fault == "" && at > 0 && line[at-1] != ' ' && line[at-1] != '(' {

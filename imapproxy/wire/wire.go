@@ -39,6 +39,7 @@ type Limits struct {
 	Command int   // octets of one command, all its lines and literals, the message of an APPEND aside. Default 4 × Line
 	Skip    int64 // octets of refused non-synchronising literals skipped in one command; more closes. Default 16 × Literal
 	Message int64 // the same for the message of an APPEND. Default Skip
+	UTF8    bool  // a line that is not UTF-8 makes its command a fault
 }
 
 const (

@@ -42,6 +42,17 @@ func canonical(name string) (string, error) {
 	return name, nil
 }
 
+// newName is canonical for a folder that is to be: whatever shows it must not take a part of it for a control (RFC 9755, 3). Folders that were
+// made before this was looked at keep their names.
+func newName(name string) (string, error) {
+	for _, r := range name {
+		if 0x80 <= r && r <= 0x9f || r == '\u2028' || r == '\u2029' {
+			return "", ErrBadName
+		}
+	}
+	return canonical(strings.TrimSuffix(name, string(Delimiter)))
+}
+
 // parents answers the levels above name, the topmost first.
 func parents(name string) (out []string) {
 	for i := range len(name) {
@@ -132,7 +143,7 @@ func (a *Account) Status(ctx context.Context, name string) (Folder, error) {
 // Create makes a folder, and levels above it that are missing (RFC 3501, 6.3.3). A delimiter at the end of the name is
 // ignored. A level that could not be selected becomes a folder. ErrUseTaken when another folder has that special use.
 func (a *Account) Create(ctx context.Context, name string, use SpecialUse) error {
-	name, err := canonical(strings.TrimSuffix(name, string(Delimiter)))
+	name, err := newName(name)
 	if err != nil {
 		return err
 	}
@@ -271,7 +282,7 @@ func (a *Account) Rename(ctx context.Context, from, to string) error {
 	if err != nil {
 		return ErrNoFolder
 	}
-	to, err = canonical(strings.TrimSuffix(to, string(Delimiter)))
+	to, err = newName(to)
 	switch {
 	case err != nil:
 		return err
