@@ -143,6 +143,9 @@ func awkwardParts() []awkward {
 		{"an empty message inside", typed("message/rfc822", "")},
 		{"an encoded message inside", typed("message/rfc822\nContent-Transfer-Encoding: base64\n", base64.StdEncoding.EncodeToString([]byte(inner))+"\n")},
 		{"messages in parts", typed("multipart/mixed; boundary=m", "--m\nContent-Type: message/rfc822\n\n"+inner+"\n--m\nContent-Type: message/rfc822\nContent-Disposition: inline\n\nSubject: é\n\n--m--\n")},
+		{"an international message inside", typed("multipart/mixed; boundary=m", "--m\nContent-Type: message/global\n\nFrom: Zoé <zoé@hôpital.fr>\nSubject: Résultat\n\nÉté\n--m\nContent-Type: message/global-headers\n\nSubject: Résultat\n\n--m--\n")},
+		{"an international message alone", typed("Message/Global", "Subject: Résultat\n\nÉté\n")},
+		{"an international report", typed("multipart/report; report-type=delivery-status; boundary=r", "--r\n"+part+"--r\nContent-Type: message/global-delivery-status\n\nReporting-MTA: dns; x\n\nOriginal-Recipient: utf-8; zoé@hôpital.fr\n--r\nContent-Type: message/global-headers\n\nSubject: été\n--r--\n")},
 		{"a report", typed("multipart/report; report-type=delivery-status; boundary=r", "--r\n"+part+"--r\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\nAction: failed\n--r\nContent-Type: text/rfc822-headers\n\nSubject: x\n--r--\n")},
 		{"signed", typed("multipart/signed; micalg=sha-256; protocol=\"application/pkcs7-signature\"; boundary=s", "--s\n"+part+"--s\nContent-Type: application/pkcs7-signature; name=smime.p7s\nContent-Transfer-Encoding: base64\n\nAAAA\n--s--\n")},
 	}

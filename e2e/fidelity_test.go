@@ -209,7 +209,7 @@ func leaking(person string) []string {
 // capabilities checks that all that is offered is one of ours.
 func capabilities(t *testing.T, c *client) {
 	t.Helper()
-	ours := regexp.MustCompile(`^(IMAP4rev1|SASL-IR|LITERAL\+|ID|IDLE|NAMESPACE|CHILDREN|UNSELECT|UIDPLUS|MOVE|ENABLE|LIST-EXTENDED|LIST-STATUS|SPECIAL-USE|STATUS=SIZE|ESEARCH|` +
+	ours := regexp.MustCompile(`^(IMAP4rev1|IMAP4rev2|SASL-IR|LITERAL\+|ID|IDLE|NAMESPACE|CHILDREN|UNSELECT|UIDPLUS|MOVE|ENABLE|LIST-EXTENDED|LIST-STATUS|SPECIAL-USE|STATUS=SIZE|ESEARCH|` +
 		`SEARCHRES|SORT|SORT=DISPLAY|ESORT|THREAD=\w+|CONDSTORE|QRESYNC|WITHIN|BINARY|QUOTA|ACL|RIGHTS=\w+|APPENDLIMIT=\d+|MULTIAPPEND|REPLACE|CREATE-SPECIAL-USE|METADATA|SAVEDATE|PREVIEW|OBJECTID|UTF8=ACCEPT|COMPRESS=DEFLATE)$`)
 	list := strings.Fields(strings.TrimPrefix(c.ok("CAPABILITY").untagged[0], "* CAPABILITY "))
 	if i := slices.IndexFunc(list, func(name string) bool { return !ours.MatchString(name) }); i >= 0 {

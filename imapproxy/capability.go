@@ -17,7 +17,7 @@ var ownCapabilities = [...]string{
 // storeCapabilities are offered when every mail store of the session has them. Not among them are those that name mailboxes where we
 // do not look (URLAUTH, CATENATE, NOTIFY, MULTISEARCH).
 var storeCapabilities = [...]string{
-	"IDLE", "UIDPLUS", "MOVE", "STATUS=SIZE", "ESEARCH", "QUOTA", "CONDSTORE", "QRESYNC", "SEARCHRES", "WITHIN", "SORT", "SORT=DISPLAY", "ESORT",
+	imap4rev2, "IDLE", "UIDPLUS", "MOVE", "STATUS=SIZE", "ESEARCH", "QUOTA", "CONDSTORE", "QRESYNC", "SEARCHRES", "WITHIN", "SORT", "SORT=DISPLAY", "ESORT",
 	"THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "THREAD=REFS", "SAVEDATE", "PREVIEW", "OBJECTID",
 	"BINARY", "MULTIAPPEND", "REPLACE", "CREATE-SPECIAL-USE", "METADATA", utf8Accept,
 }

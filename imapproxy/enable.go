@@ -11,7 +11,7 @@ import (
 const condStore = "CONDSTORE"
 
 // enableable are the capabilities that change what a mail store sends.
-var enableable = [...]string{condStore, "QRESYNC", utf8Accept}
+var enableable = [...]string{condStore, "QRESYNC", utf8Accept, imap4rev2}
 
 // enable answers ENABLE (RFC 5161): of what the client names, what the session has is switched on at every mail store.
 func (s *session) enable(cmd *wire.Command) error {
@@ -20,9 +20,10 @@ func (s *session) enable(cmd *wire.Command) error {
 	}
 	offered := s.offered()
 	var names []string
-	for name := range strings.FieldsSeq(strings.ToUpper(string(cmd.Args))) {
-		if slices.Contains(offered, name) && slices.Contains(enableable[:], name) && !slices.Contains(names, name) {
-			names = append(names, name)
+	for word := range strings.FieldsSeq(string(cmd.Args)) {
+		i := slices.IndexFunc(enableable[:], func(name string) bool { return strings.EqualFold(name, word) })
+		if i >= 0 && slices.Contains(offered, enableable[i]) && !slices.Contains(names, enableable[i]) {
+			names = append(names, enableable[i])
 		}
 	}
 	if s.sel != nil && slices.ContainsFunc(names, changesNames) { // RFC 9755, 3

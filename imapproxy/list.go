@@ -186,7 +186,7 @@ func (s *session) askFolders(account *policy.Account) ([]folder, error) {
 		if err != nil {
 			return true, err
 		}
-		f, err := parseListed(up.naming().NewParser(bytes.TrimPrefix(line, []byte("* LIST "))))
+		f, err := parseFolder(up.naming().NewParser(bytes.TrimPrefix(line, []byte("* LIST "))))
 		if err != nil {
 			return true, err
 		}
@@ -205,7 +205,20 @@ func (s *session) askFolders(account *policy.Account) ([]folder, error) {
 	return folders, nil
 }
 
-// parseListed reads `(\HasNoChildren) "/" name`. What depends on the whole tree is found anew by wire.List.
+// parseFolder is parseListed without the attributes that depend on the whole tree, which wire.List finds anew.
+func parseFolder(p *wire.Parser) (folder, error) {
+	f, err := parseListed(p)
+	f.attrs = slices.DeleteFunc(f.attrs, func(a string) bool {
+		switch strings.ToLower(a) {
+		case `\haschildren`, `\hasnochildren`, `\subscribed`, `\marked`, `\unmarked`:
+			return true
+		}
+		return false
+	})
+	return f, err
+}
+
+// parseListed reads `(\HasNoChildren) "/" name`.
 func parseListed(p *wire.Parser) (folder, error) {
 	attrs, err := p.FlagList()
 	if err != nil {
@@ -221,12 +234,5 @@ func parseListed(p *wire.Parser) (folder, error) {
 		return folder{}, err
 	}
 	name, err := p.Mailbox()
-	attrs = slices.DeleteFunc(attrs, func(a string) bool {
-		switch strings.ToLower(a) {
-		case `\haschildren`, `\hasnochildren`, `\subscribed`, `\marked`, `\unmarked`:
-			return true
-		}
-		return false
-	})
 	return folder{name: name, attrs: attrs}, err
 }

@@ -162,7 +162,7 @@ func (s *session) logIn(cmd *wire.Command, req auth.Request) error {
 	s.p.opt.Trace.Later(s.stamped(s.mine(audit.Record{Action: audit.Login, Request: cmd.Name, Answer: "OK", Means: result.Means.String()})))
 	s.conn.until = time.Time{}
 	limits := s.p.loggedInLimits()
-	limits.UTF8 = s.offers(utf8Accept)
+	limits.UTF8 = s.offers(utf8Accept) || s.offers(imap4rev2)
 	s.in.SetLimits(limits)
 	s.failures = 0
 	s.remove = s.p.opt.Sessions.Add(s.id, s)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"balorg/imapproxy/wire"
 )
@@ -12,11 +13,14 @@ import (
 // Names are kept in the wire form of RFC 3501, whatever the client and each mail store are told: that has one form for each of them. How they are
 // read and written is each connection's own.
 
-// utf8Accept is the capability of names, and quoted strings, in UTF-8 (RFC 6855; RFC 9755).
-const utf8Accept = "UTF8=ACCEPT"
+// The capabilities of names, and quoted strings, in UTF-8 (RFC 6855, RFC 9755; RFC 9051).
+const (
+	utf8Accept = "UTF8=ACCEPT"
+	imap4rev2  = "IMAP4rev2"
+)
 
 // changesNames tells whether a capability that is enabled has names in UTF-8.
-func changesNames(capability string) bool { return capability == utf8Accept }
+func changesNames(capability string) bool { return capability == utf8Accept || capability == imap4rev2 }
 
 // naming is how the client writes names.
 func (s *session) naming() wire.Naming {
@@ -28,8 +32,8 @@ func (s *session) naming() wire.Naming {
 
 // naming is how the mail store does. One that came to the session after the client had enabled what it has not is spoken to as ever.
 func (u *upstream) naming() wire.Naming {
-	if u.caps[utf8Accept] {
-		return u.s.naming()
+	if slices.ContainsFunc(u.s.enabled, func(name string) bool { return changesNames(name) && u.caps[strings.ToUpper(name)] }) {
+		return wire.UTF8
 	}
 	return wire.UTF7
 }
@@ -39,7 +43,7 @@ func (u *upstream) naming() wire.Naming {
 func (s *session) onlyASCII() bool { return s.naming() == wire.UTF7 && s.offers(utf8Accept) }
 
 func errNotASCII() *answer {
-	return no("CANNOT", "The header of the message is not ASCII: that is for clients that enable UTF8=ACCEPT")
+	return no("CANNOT", "The header of the message is not ASCII: that is for clients that enable UTF8=ACCEPT or IMAP4rev2")
 }
 
 // watchedPiece is how much of a message is read at a time until its header has ended.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -100,7 +101,10 @@ func (u *upstream) appendParameters(command []byte, args wire.Select) ([]byte, e
 }
 
 // opening notes what SELECT says of the mailbox, and lets it pass.
-func (sel *selection) opening(_ *wire.ResponseReader, resp *wire.Response) (bool, error) {
+func (sel *selection) opening(in *wire.ResponseReader, resp *wire.Response) (bool, error) {
+	if resp.Is("LIST") {
+		return true, sel.relayListed(in)
+	}
 	if !resp.Is("OK") || !bytes.HasPrefix(resp.Rest, []byte("[UIDVALIDITY ")) {
 		return false, nil
 	}
@@ -109,6 +113,37 @@ func (sel *selection) opening(_ *wire.ResponseReader, resp *wire.Response) (bool
 		sel.uidValidity = uint32(n)
 	}
 	return false, nil
+}
+
+// relayListed tells the client what its mail store has listed the mailbox as, which it does from IMAP4rev2 on (RFC 9051, 6.3.2), under the client's name.
+func (sel *selection) relayListed(in *wire.ResponseReader) error {
+	line, err := in.Collect(maxLine)
+	if err != nil {
+		return err
+	}
+	f, err := parseListed(sel.up.naming().NewParser(bytes.TrimPrefix(line, []byte("* LIST "))))
+	if err != nil {
+		return err
+	}
+	s := sel.up.s
+	name, own := sel.up.names.fromStore(f.name)
+	if !own || !slices.Contains(s.enabled, imap4rev2) {
+		return nil
+	}
+	shown := wire.Listed{Name: s.clientName(sel.up.account, name), Attrs: sel.attrs(f.attrs), Naming: s.naming()}
+	if shown.Name != sel.name {
+		shown.OldName = sel.name
+	}
+	s.out.write(shown.Append(nil, "LIST", delimiter))
+	return nil
+}
+
+// attrs are a folder's as the client is told of them: special uses are shown of the opened mailbox's own folders alone.
+func (sel *selection) attrs(attrs []string) []string {
+	if sel.up.account.ID != sel.up.s.opened.ID {
+		return slices.DeleteFunc(attrs, isSpecialUse)
+	}
+	return attrs
 }
 
 // unselect lets go of what is selected, without expunging.

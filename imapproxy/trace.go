@@ -161,15 +161,20 @@ type uidCollector struct {
 }
 
 func (c *uidCollector) search(in *wire.ResponseReader, resp *wire.Response) (bool, error) {
-	if !resp.Is("SEARCH") {
+	extended := resp.Is("ESEARCH") // to a client of IMAP4rev2
+	if !extended && !resp.Is("SEARCH") {
 		return false, nil
 	}
 	line, err := in.Collect(maxLine * 8) // a folder of a million messages
 	if err != nil {
 		return true, err
 	}
-	c.uids = wire.AppendNumbers(c.uids, line)
-	return true, nil
+	if extended {
+		c.uids, err = wire.AppendFound(c.uids, line)
+	} else {
+		c.uids = wire.AppendNumbers(c.uids, line)
+	}
+	return true, err
 }
 
 // fetchOf takes "* n FETCH (UID u)" of a set. A response that tells flags as well goes to the client, who may have no other news of

@@ -56,12 +56,12 @@ func TestAppendUID(t *testing.T) {
 }
 
 func TestParseListed(t *testing.T) {
-	f, err := parseListed(wire.NewParser([]byte(`(\HasNoChildren \Sent) "/" "Envoy&AOk-s"`)))
+	f, err := parseFolder(wire.NewParser([]byte(`(\HasNoChildren \Sent) "/" "Envoy&AOk-s"`)))
 	if err != nil || f.name != "Envoy&AOk-s" || strings.Join(f.attrs, " ") != `\Sent` {
 		t.Errorf("%+v, %v", f, err)
 	}
 	for _, bad := range []string{``, `() "/"`, `() "/" {3}`, `x "/" INBOX`} {
-		if f, err := parseListed(wire.NewParser([]byte(bad))); err == nil {
+		if f, err := parseFolder(wire.NewParser([]byte(bad))); err == nil {
 			t.Errorf("%q: %+v", bad, f)
 		}
 	}

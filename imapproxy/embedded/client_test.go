@@ -1,6 +1,7 @@
 package embedded_test
 
 import (
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -14,6 +15,13 @@ import (
 
 // TestGoIMAPClient: a client that others wrote understands the answers.
 func TestGoIMAPClient(t *testing.T) {
+	for _, enabled := range [][]imap.Cap{nil, {imap.CapIMAP4rev2}, {imap.CapUTF8Accept}, {imap.CapIMAP4rev2, imap.CapUTF8Accept}} {
+		t.Run(fmt.Sprint(enabled), func(t *testing.T) { testGoIMAPClient(t, enabled) })
+	}
+}
+
+func testGoIMAPClient(t *testing.T, enabled []imap.Cap) {
+	t.Helper()
 	conn, err := newServer(t).Open(t.Context(), embedded.Who{Account: claire, Person: claire, Quota: mb})
 	if err != nil {
 		t.Fatal(err)
@@ -27,6 +35,15 @@ func TestGoIMAPClient(t *testing.T) {
 		}
 	}
 	must("greeting", c.WaitGreeting())
+	if len(enabled) > 0 {
+		data, err := c.Enable(enabled...).Wait()
+		must("enable", err)
+		for _, capability := range enabled {
+			if !data.Caps.Has(capability) {
+				t.Fatalf("%s is not enabled: %v", capability, data)
+			}
+		}
+	}
 
 	for _, msg := range []string{plain, mixed} {
 		app := c.Append("INBOX", int64(len(msg)), &imap.AppendOptions{Flags: []imap.Flag{imap.FlagFlagged, "$Work"}})

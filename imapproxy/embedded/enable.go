@@ -11,10 +11,17 @@ import (
 
 // enableable are the capabilities that change what the client is sent, each with what switches it on.
 var enableable = map[string]func(*session){
-	"CONDSTORE":   (*session).useCondStore,
-	"QRESYNC":     (*session).useQResync,
-	"UTF8=ACCEPT": (*session).useUTF8,
+	"CONDSTORE": (*session).useCondStore,
+	"QRESYNC":   (*session).useQResync,
+	utf8Accept:  (*session).useUTF8,
+	imap4rev2:   (*session).useRev2,
 }
+
+// The capabilities that have names in UTF-8.
+const (
+	utf8Accept = "UTF8=ACCEPT"
+	imap4rev2  = "IMAP4rev2"
+)
 
 // enable answers ENABLE (RFC 5161).
 func (s *session) enable(cmd *wire.Command) error {
@@ -24,6 +31,9 @@ func (s *session) enable(cmd *wire.Command) error {
 		word, err := p.Word()
 		if err != nil {
 			return err
+		}
+		if strings.EqualFold(word, imap4rev2) {
+			word = imap4rev2
 		}
 		if enableable[word] != nil && !slices.Contains(enabled, word) {
 			enabled = append(enabled, word)
@@ -45,10 +55,13 @@ func (s *session) enable(cmd *wire.Command) error {
 	return nil
 }
 
-func changesNames(capability string) bool { return capability == "UTF8=ACCEPT" }
+func changesNames(capability string) bool { return capability == utf8Accept || capability == imap4rev2 }
 
 // useUTF8 makes the client one that reads UTF-8 in quoted strings, and writes it (RFC 6855; RFC 9755).
 func (s *session) useUTF8() { s.utf8, s.naming = true, wire.UTF8 }
+
+// useRev2 makes the client one of IMAP4rev2 (RFC 9051, appendices A and E).
+func (s *session) useRev2() { s.rev2, s.naming = true, wire.UTF8 }
 
 // checkCharset refuses the charset of a search whose client has said already that all it writes is UTF-8 (RFC 9755, 3, and erratum 4029 of RFC
 // 6855, by which commands that have to name one name UTF-8).

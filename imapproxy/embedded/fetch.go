@@ -239,7 +239,7 @@ func (f *fetcher) message(seq uint32, m *mailbox.Meta, d *mailbox.Detail, tellFl
 		tellFlags = tellFlags && item.Kind != wire.ItemFlags
 	}
 	if tellFlags {
-		b = appendFlags(append(b, ' '), m, f.keywords)
+		b = f.appendFlags(append(b, ' '), m, f.keywords)
 	}
 	f.send(append(b, ")\r\n"...))
 	return f.lost
@@ -248,7 +248,7 @@ func (f *fetcher) message(seq uint32, m *mailbox.Meta, d *mailbox.Detail, tellFl
 // item appends one item; where it is long, what is in b is written first and the rest of the item streamed.
 func (f *fetcher) item(b []byte, i int, item wire.FetchItem, m *mailbox.Meta, src *source) ([]byte, error) {
 	if item.Kind == wire.ItemFlags {
-		return appendFlags(b, m, f.keywords), nil
+		return f.appendFlags(b, m, f.keywords), nil
 	}
 	b = append(append(b, f.names[i]...), ' ')
 	switch item.Kind {
@@ -320,6 +320,9 @@ func (s *source) unfinished(err error) error {
 
 // prepare opens the message when an item needs its octets, before anything of the response is written.
 func (s *source) prepare(size int64) error {
+	if err := s.lookIntoGlobal(size); err != nil {
+		return err
+	}
 	reads, decodes := false, false
 	for _, item := range s.f.items {
 		switch item.Kind {
@@ -344,9 +347,16 @@ func (s *source) prepare(size int64) error {
 	if !reads {
 		return nil
 	}
-	var err error
-	if s.reader, err = s.f.view.Open(s.f.ctx, s.seq); err == nil && decodes {
+	err := s.open()
+	if err == nil && decodes {
 		err = s.decode(size)
+	}
+	return err
+}
+
+func (s *source) open() (err error) {
+	if s.reader == nil {
+		s.reader, err = s.f.view.Open(s.f.ctx, s.seq)
 	}
 	return err
 }

@@ -18,6 +18,9 @@ func (s *session) search(cmd *wire.Command) error {
 	if err != nil {
 		return s.unsaved(&sr, err)
 	}
+	if s.rev2 && !sr.Extended { // RFC 9051, 6.4.4: every answer is an ESEARCH
+		sr.Extended, sr.All = true, true
+	}
 	r, err := s.find(cmd, &sr)
 	if err != nil {
 		return s.unsaved(&sr, err)

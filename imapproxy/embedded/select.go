@@ -44,9 +44,17 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 	f := view.Folder()
 	b := s.appendFlagLists(s.line[:0])
 	b = appendCount(b, f.Messages, " EXISTS\r\n")
-	s.send(appendCount(b, f.Recent, " RECENT\r\n"))
-	if unseen := view.FirstUnseen(); unseen > 0 {
-		s.printf("* OK [UNSEEN %d] First unseen message\r\n", unseen)
+	if s.rev2 {
+		s.send(b)
+		if err := s.tellSelected(sel.Mailbox, f.Name); err != nil {
+			s.unselect()
+			return err
+		}
+	} else {
+		s.send(appendCount(b, f.Recent, " RECENT\r\n"))
+		if unseen := view.FirstUnseen(); unseen > 0 {
+			s.printf("* OK [UNSEEN %d] First unseen message\r\n", unseen)
+		}
 	}
 	s.printf("* OK [UIDVALIDITY %d] UIDs are valid\r\n* OK [UIDNEXT %d] Next UID\r\n", f.UIDValidity, f.UIDNext)
 	s.printf("* OK [HIGHESTMODSEQ %d] Highest\r\n", f.HighestModSeq)
@@ -65,6 +73,26 @@ func (s *session) selectFolder(cmd *wire.Command) error {
 		return ok("READ-ONLY", "EXAMINE completed")
 	}
 	return ok("READ-WRITE", "SELECT completed")
+}
+
+// tellSelected tells in a LIST response what has been selected under a name that may have another spelling (RFC 9051, 6.3.2).
+func (s *session) tellSelected(said, name string) error {
+	folders, err := s.account.Folders(s.ctx)
+	if err != nil {
+		return err
+	}
+	listing, err := s.listing(folders)
+	if err != nil {
+		return err
+	}
+	l := wire.List{Patterns: []string{name}, Extended: true, Naming: s.naming}
+	for _, found := range l.Answer(listing, mailbox.Delimiter) {
+		if found.Name != said {
+			found.OldName = said
+		}
+		s.send(found.Append(s.line[:0], "LIST", mailbox.Delimiter))
+	}
+	return nil
 }
 
 const systemFlags = `\Answered \Flagged \Deleted \Seen \Draft`

@@ -42,6 +42,7 @@ type session struct {
 	saved     []uint32      // UIDs of the search result that "$" stands for (RFC 5182), ascending
 	naming    wire.Naming   // how names of mailboxes are written
 	utf8      bool          // UTF8=ACCEPT is enabled
+	rev2      bool          // IMAP4rev2 is enabled
 	condStore bool          // the client is told modification sequences
 	qresync   bool          // it is told of expunged messages by UID, and of where it stands
 	removed   bool          // the command has expunged something
@@ -260,7 +261,9 @@ func (s *session) tell(allowExpunge bool) {
 		case mailbox.EventExists:
 			b = appendCount(b, e.Seq, " EXISTS\r\n")
 		case mailbox.EventRecent:
-			b = appendCount(b, e.Seq, " RECENT\r\n")
+			if !s.rev2 {
+				b = appendCount(b, e.Seq, " RECENT\r\n")
+			}
 		case mailbox.EventKeywords:
 			b = s.appendFlagLists(b)
 		case mailbox.EventFlags:
@@ -301,14 +304,15 @@ func appendCount(b []byte, n uint32, what string) []byte {
 // appendFlagsOf appends a FETCH response that tells a message's flags.
 func (s *session) appendFlagsOf(b []byte, seq uint32, m *mailbox.Meta, keywords []string, uid bool) []byte {
 	b = s.appendFetchHead(b, seq, m, uid)
-	return append(appendFlags(b, m, keywords), ")\r\n"...)
+	return append(s.appendFlags(b, m, keywords), ")\r\n"...)
 }
 
-func appendFlags(b []byte, m *mailbox.Meta, keywords []string) []byte {
+// appendFlags appends the FLAGS of a message. \Recent is no flag of IMAP4rev2's.
+func (s *session) appendFlags(b []byte, m *mailbox.Meta, keywords []string) []byte {
 	b = append(b, "FLAGS ("...)
 	start := len(b)
 	b = mailbox.AppendFlags(b, m.Flags, keywords)
-	if m.Recent {
+	if m.Recent && !s.rev2 {
 		if len(b) > start {
 			b = append(b, ' ')
 		}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 )
@@ -19,6 +20,7 @@ type Listed struct {
 	Name      string // wire form
 	Attrs     []string
 	ChildInfo []string // the selection options that folders below match and the client is not told of otherwise
+	OldName   string   // the name that was given for it, in wire form, where that is another (RFC 9051, 6.3.9.7); else empty
 	Naming    Naming
 }
 
@@ -232,9 +234,16 @@ func (l Listed) Append(dst []byte, command string, delim byte) []byte {
 	dst = append(append(dst, strings.Join(l.Attrs, " ")...), `) "`...)
 	dst = append(append(dst, delim), `" `...)
 	dst = l.Naming.Append(dst, l.Name)
+	var extended [][]byte // RFC 5258, 6: mbox-list-extended
 	if len(l.ChildInfo) > 0 {
-		dst = append(dst, ` ("CHILDINFO" ("`...)
-		dst = append(append(dst, strings.Join(l.ChildInfo, `" "`)...), `"))`...)
+		extended = append(extended, []byte(`"CHILDINFO" ("`+strings.Join(l.ChildInfo, `" "`)+`")`))
+	}
+	if l.OldName != "" {
+		extended = append(extended, append(l.Naming.Append([]byte(`"OLDNAME" (`), l.OldName), ')'))
+	}
+	if len(extended) > 0 {
+		dst = append(append(dst, " ("...), bytes.Join(extended, []byte(" "))...)
+		dst = append(dst, ')')
 	}
 	return append(dst, "\r\n"...)
 }

@@ -154,3 +154,28 @@ func TestLinesInUTF8(t *testing.T) {
 		}
 	}
 }
+
+// TestFoundNumbers: ESEARCH tells a set, of which no mail store makes more than there is memory for.
+func TestFoundNumbers(t *testing.T) {
+	for line, want := range map[string]string{
+		`* ESEARCH (TAG "p1") UID ALL 2,4:6 MODSEQ 9`: "1:2,4:6",
+		`* ESEARCH (TAG "p1") UID`:                    "1",
+		`* ESEARCH (TAG "p1") UID ALL 7`:              "1,7",
+		`* ESEARCH UID ALL 4:2`:                       "",
+		`* ESEARCH UID ALL *`:                         "",
+		`* ESEARCH UID ALL 1:4294967295`:              "",
+		`* ESEARCH UID ALL x`:                         "",
+	} {
+		got, err := AppendFound([]uint32{1}, []byte(line))
+		if (err != nil) != (want == "") || err == nil && FormatNumbers(got) != want {
+			t.Errorf("%s: %v, %v", line, got, err)
+		}
+	}
+}
+
+func TestOldName(t *testing.T) {
+	l := Listed{Name: "INBOX/&AOk-", OldName: "inbox/&AOk-", ChildInfo: []string{"SUBSCRIBED"}, Naming: UTF8}
+	if got, want := string(l.Append(nil, "LIST", '/')), "* LIST () \"/\" \"INBOX/é\" (\"CHILDINFO\" (\"SUBSCRIBED\") \"OLDNAME\" (\"inbox/é\"))\r\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

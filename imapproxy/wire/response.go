@@ -345,6 +345,33 @@ func AppendNumbers(list []uint32, line []byte) []uint32 {
 	return list
 }
 
+// maxFound bounds the numbers that one ESEARCH makes of its ranges.
+const maxFound = 8 << 20
+
+// AppendFound appends the numbers that a line such as `* ESEARCH (TAG "a") UID ALL 2,84:86` tells of (RFC 4731) to list.
+func AppendFound(list []uint32, line []byte) ([]uint32, error) {
+	_, text, found := bytes.Cut(line, []byte(" ALL "))
+	if !found {
+		return list, nil
+	}
+	set, err := NewParser(text).NumSet()
+	if err != nil {
+		return list, fmt.Errorf("%w: ESEARCH", ErrResponse)
+	}
+	for _, r := range set.Ranges {
+		if r.First == 0 || r.Last < r.First || int64(r.Last-r.First)+int64(len(list)) >= maxFound {
+			return list, fmt.Errorf("%w: ESEARCH", ErrResponse)
+		}
+		for n := r.First; ; n++ {
+			list = append(list, n)
+			if n == r.Last {
+				break
+			}
+		}
+	}
+	return list, nil
+}
+
 // FormatNumbers writes numbers as a sequence set, in ascending order, neighbours joined: "1:3,7". Without numbers it is "".
 func FormatNumbers(list []uint32) string {
 	list = slices.Clone(list)

@@ -24,6 +24,14 @@ type Detail struct {
 	parts []byte
 }
 
+// With is d with another reading of the message's structure.
+func (d *Detail) With(res structure.Result) *Detail {
+	return &Detail{
+		Envelope: res.Envelope, Body: res.Body, BodyStructure: res.BodyStructure, Header: d.Header, References: d.References,
+		parts: structure.AppendParts(nil, res.Parts),
+	}
+}
+
 // Parts answers the parts of the message, in their order, the message itself first.
 func (d *Detail) Parts() ([]structure.Part, error) { return structure.DecodeParts(d.parts) }
 

@@ -30,14 +30,17 @@ type param struct{ name, value string }
 type media struct {
 	mainType, subtype string
 	params            []param
+	message           bool // the body is a message (see settle)
 }
 
 func (m media) isText() bool      { return strings.EqualFold(m.mainType, "text") }
 func (m media) isMultipart() bool { return strings.EqualFold(m.mainType, "multipart") }
 
-// isMessage tells whether the body is a message. message/global is none: RFC 3501 has no grammar for it.
-func (m media) isMessage() bool {
-	return strings.EqualFold(m.mainType, "message") && strings.EqualFold(m.subtype, "rfc822")
+func (m media) isMessage() bool { return m.message }
+
+// holdsMessage tells whether the body is a message. RFC 3501 has no grammar for message/global, and RFC 9051 has the same as for message/rfc822.
+func (m media) holdsMessage(global bool) bool {
+	return strings.EqualFold(m.mainType, "message") && (strings.EqualFold(m.subtype, "rfc822") || global && strings.EqualFold(m.subtype, "global"))
 }
 
 func (m *media) opaque() { *m = media{mainType: "application", subtype: "octet-stream"} }
@@ -122,6 +125,7 @@ func (n *node) settle(lim Limits) {
 	default: // RFC 2045, 5.2
 		n.media = media{mainType: "text", subtype: "plain"}
 	}
+	n.media.message = n.media.holdsMessage(lim.Global)
 }
 
 // parseMedia reads the value of a Content-Type field.

@@ -9,7 +9,7 @@ package structure
 
 import "io"
 
-// Limits bound what a Parser keeps. The zero value of each field means its default.
+// Limits bound what a Parser keeps and looks into. The zero value of each field means its default.
 type Limits struct {
 	Nesting  int // levels of multipart and message/rfc822; deeper ones are opaque parts
 	Parts    int // parts in all; what follows is read as the epilogue of a multipart
@@ -17,6 +17,8 @@ type Limits struct {
 	Fields   int // what all header fields kept may cost, about their octets
 	Header   int // octets of the header block; a longer one is not kept
 	Boundary int // octets of a multipart boundary; a longer one is none
+	// Global has message/global taken for a message, as RFC 9051 does, and not for a part like any other.
+	Global bool
 }
 
 // Defaults of Limits. With them the texts and the parts' positions of the worst message stay below 3 MB, which fits one

@@ -399,3 +399,24 @@ func FuzzParser(f *testing.F) {
 		}
 	})
 }
+
+// TestGlobal: asked to, the parser takes message/global for what message/rfc822 is, wherever it stands.
+func TestGlobal(t *testing.T) {
+	for _, msg := range []string{
+		"Content-Type: message/rfc822\n\nSubject: a\n\nb\n",
+		"Content-Type: message/rfc822\n\n",
+		"Content-Type: message/rfc822",
+		"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\nSubject: é\nContent-Type: message/rfc822\n\nTo: a@b\n\n--b\n\nx\n--b--\n",
+	} {
+		msg = crlf(msg)
+		swap := func(s string) string { return strings.ReplaceAll(s, "/rfc822", "/global") }
+		want := parse(msg, Limits{}, 7)
+		got := parse(swap(msg), Limits{Global: true}, 7)
+		if a, b := strings.ReplaceAll(string(want.BodyStructure), `"rfc822"`, `"global"`), string(got.BodyStructure); a != b {
+			t.Errorf("%q:\n%s\n%s", msg, b, a)
+		}
+		if len(got.Parts) != len(want.Parts) || got.Parts[0].Kind != want.Parts[0].Kind {
+			t.Errorf("%q: %+v", msg, got.Parts)
+		}
+	}
+}
