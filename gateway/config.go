@@ -85,6 +85,7 @@ type IMAPConfig struct {
 	MaxCompressed            int                   `yaml:"max_compressed,positive"`
 	IdleTimeout              time.Duration         `yaml:"idle_timeout,positive"`
 	InsecureLogin            bool                  `yaml:"insecure_login_without_tls"`
+	AnyHeader                bool                  `yaml:"any_header"`
 }
 
 // AuditConfig is the section audit.

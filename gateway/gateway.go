@@ -162,7 +162,7 @@ func New(opt Options) (g *Gateway, err error) {
 		Snapshot: g.snapshot.Load, Auth: g.auth, Stores: stores, Trace: g.st.trace, Sessions: &g.sessions,
 		Subscriptions: g.st.subscriptions, Transfers: g.st.transfers, Sent: g.st.sent, SpoolDir: g.st.spool, TLS: g.tlsForLogin(cfg), Logger: g.log, Metrics: g.reg,
 		Hostname: cfg.Hostname.V, SharedPrefix: cfg.IMAP.SharedPrefix.V, MaxMessage: int64(cfg.IMAP.MaxMessage), MaxCompressed: cfg.IMAP.MaxCompressed,
-		IdleTimeout: cfg.IMAP.IdleTimeout, InsecureLogin: cfg.IMAP.InsecureLogin,
+		IdleTimeout: cfg.IMAP.IdleTimeout, InsecureLogin: cfg.IMAP.InsecureLogin, AnyHeader: cfg.IMAP.AnyHeader,
 	})
 	if err := g.newSMTP(cfg); err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ func (s *session) capabilities() string {
 		asked = append(asked, name)
 		has := ms.Capabilities()
 		for i, c := range storeCapabilities {
-			lacking[i] = lacking[i] || !slices.Contains(has, c)
+			lacking[i] = lacking[i] || !s.p.finds(c, has)
 		}
 		for _, c := range has {
 			if text, ok := strings.CutPrefix(c, "APPENDLIMIT="); ok {
@@ -82,11 +82,22 @@ func (s *session) keepsObjects() bool {
 // offers tells whether every mail store of the session has a capability. It may be called by the readers of mail stores.
 func (s *session) offers(capability string) bool {
 	for _, access := range s.rules().Mailboxes(s.person.ID) {
-		if ms := s.p.opt.Stores[access.Mailbox.Mailstore]; ms == nil || !slices.Contains(ms.Capabilities(), capability) {
+		if ms := s.p.opt.Stores[access.Mailbox.Mailstore]; ms == nil || !s.p.finds(capability, ms.Capabilities()) {
 			return false
 		}
 	}
 	return true
+}
+
+// finds tells whether a capability that may be offered is among those of a mail store, which may say it all in capitals.
+func (p *Proxy) finds(capability string, has []string) bool {
+	switch capability {
+	case utf8Accept:
+		return !p.opt.AnyHeader && slices.Contains(has, capability)
+	case imap4rev2:
+		return slices.Contains(has, capability) || slices.Contains(has, strings.ToUpper(capability))
+	}
+	return slices.Contains(has, capability)
 }
 
 // hides tells whether a response code is of an extension that the session does not offer: a store's ids of its own are then no

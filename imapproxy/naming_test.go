@@ -186,6 +186,32 @@ func TestHeaderBeyondASCII(t *testing.T) {
 	}
 }
 
+// TestAnyHeader: where old mail is to come in, whatever its headers, UTF8=ACCEPT is not offered, and IMAP4rev2, which wants nothing of the kind, is.
+func TestAnyHeader(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.AnyHeader = true })
+	c := f.login(claire)
+	if got := c.ok("CAPABILITY")[0]; strings.Contains(got, "UTF8=") || !strings.Contains(got, " IMAP4rev2 ") {
+		t.Errorf("%q", got)
+	}
+	if got := c.ok("ENABLE UTF8=ACCEPT"); got[0] != "* ENABLED" {
+		t.Errorf("%q", got)
+	}
+	m := "Subject: \xe9t\xe9\r\n\r\nx\r\n"
+	c.ok(fmt.Sprintf("APPEND INBOX {%d+}\r\n%s", len(m), m))
+	c.ok("SELECT INBOX")
+	if got := c.ok("FETCH 1 BODY.PEEK[]")[0]; !strings.HasSuffix(got, fmt.Sprintf("{%d}\r\n%s)", len(m), m)) {
+		t.Errorf("%q", got)
+	}
+	f = newFixture(t, func(o *Options) {
+		said := slices.Clone(o.Stores["local"].Capabilities())
+		said[slices.Index(said, imap4rev2)] = strings.ToUpper(imap4rev2)
+		o.Stores["local"] = sayingStore{o.Stores["local"], said}
+	})
+	if got := f.login(claire).ok("CAPABILITY")[0]; !strings.Contains(got, " IMAP4rev2 ") {
+		t.Errorf("of a store that says it in capitals: %q", got)
+	}
+}
+
 // TestUTF8Search: no charset is named where everything is UTF-8, and what is not UTF-8 is a fault (RFC 9755, 3).
 func TestUTF8Search(t *testing.T) {
 	f := newFixture(t, nil)

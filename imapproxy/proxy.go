@@ -102,6 +102,7 @@ type Options struct {
 	IdleTimeout   time.Duration // 0 means 30 minutes
 	StallTimeout  time.Duration // how long a mail store may owe an answer and say nothing; 0 means 3 minutes
 	InsecureLogin bool          // allow log-in before TLS
+	AnyHeader     bool          // append what is not ASCII in headers for every client, which UTF8=ACCEPT forbids: it is not offered then
 	SpoolDir      string        // gets the larger ones of messages that may have been submitted here; "" means they are not recognised
 	SentWait      time.Duration // how long such a message waits for its copy to be placed; 0 means 3 seconds
 }
