@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -151,7 +150,7 @@ func tbReplying(tb *thunderbird) {
 	tb.run("looking at Sent", `
 		const sent = folderNamed(args[1]);
 		await messageIn(sent, args[0]);
-		return subjects(sent).filter(s => s.includes(args[0]))`, &copies, subject, sentFolder)
+		return subjects(sent).filter(s => s.includes(args[0]))`, &copies, subject, thunderbirdSent)
 	if len(copies) != 1 {
 		t.Errorf("Thunderbird shows %d copies", len(copies))
 	}
@@ -231,8 +230,7 @@ func tbWithdrawal(tb *thunderbird, given string) {
 		}
 		return nil
 	})
-	want := login(t, d, noemie).folders("*")
-	slices.Sort(want)
+	want := tb.listed()
 	var said []string
 	tb.run("looking for folders", `
 		let looks = 0;

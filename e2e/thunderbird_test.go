@@ -104,11 +104,22 @@ func (c *client) folders(pattern string) (all []string) {
 	return all
 }
 
+// thunderbirdSent is sentFolder as Thunderbird knows it.
+const thunderbirdSent = "Envoyés"
+
+// listed are the folders of the account as the server lists them to who enables UTF8=ACCEPT, which Thunderbird does.
+func (tb *thunderbird) listed() []string {
+	c := login(tb.d.t, tb.d, noemie)
+	c.ok("ENABLE UTF8=ACCEPT")
+	names := c.folders("*")
+	slices.Sort(names)
+	return names
+}
+
 // tbFolders: the secretariat is the INBOX, the others stand below Comptes, and there is nothing else.
 func tbFolders(tb *thunderbird) {
 	t := tb.d.t
-	want := login(t, tb.d, noemie).folders("*")
-	slices.Sort(want)
+	want := tb.listed()
 	for _, needed := range []string{"INBOX", shared(noemie, "INBOX"), shared(urgences, "INBOX")} {
 		if !slices.Contains(want, needed) {
 			t.Fatalf("the server does not list %s: %q", needed, want)
@@ -145,7 +156,7 @@ func tbFolders(tb *thunderbird) {
 	tb.run("looking at special folders", `
 		const is = { Sent: Ci.nsMsgFolderFlags.SentMail, Drafts: Ci.nsMsgFolderFlags.Drafts, Trash: Ci.nsMsgFolderFlags.Trash, Junk: Ci.nsMsgFolderFlags.Junk };
 		return Object.fromEntries(Object.entries(is).map(([kind, flag]) => [kind, mailFolders().filter(f => f.getFlag(flag)).map(nameOf).join()]))`, &special)
-	for kind, want := range map[string]string{"Sent": "Envoy&AOk-s", "Drafts": "Brouillons", "Trash": "Corbeille", "Junk": "Ind&AOk-sirables"} {
+	for kind, want := range map[string]string{"Sent": thunderbirdSent, "Drafts": "Brouillons", "Trash": "Corbeille", "Junk": "Indésirables"} {
 		if special[kind] != want {
 			t.Errorf("%s is %q, want %q", kind, special[kind], want)
 		}
