@@ -53,6 +53,7 @@ type Server struct {
 	table   map[string]command
 	caps    []string
 	buffers sync.Pool // of *[]byte with bufferSize octets
+	passing sync.Pool // of those with passBuffer
 	keys    sortKeys
 }
 
@@ -73,6 +74,7 @@ func New(boxes *mailbox.Store, opt Options) *Server {
 		s.caps = append(s.caps, "APPENDLIMIT")
 	}
 	s.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
+	s.passing.New = func() any { b := make([]byte, passBuffer); return &b }
 	return s
 }
 

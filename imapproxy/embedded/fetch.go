@@ -1,13 +1,12 @@
 package embedded
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"balorg/imapproxy/wire"
 	"balorg/store/body"
@@ -298,8 +297,9 @@ type source struct {
 	detail  *mailbox.Detail
 	located bool         // detail has been read again, see locate
 	reader  *body.Reader // opened when an item needs it
-	decoded []decoded    // what the items are of BINARY, by item
-	begun   bool         // a part of the response has been written
+	users   *atomic.Int32
+	decoded []decoded // what the items are of BINARY, by item
+	begun   bool      // a part of the response has been written
 }
 
 // begin writes a part of the response and answers its emptied buffer.
@@ -355,8 +355,12 @@ func (s *source) prepare(size int64) error {
 }
 
 func (s *source) open() (err error) {
-	if s.reader == nil {
-		s.reader, err = s.f.view.Open(s.f.ctx, s.seq)
+	if s.reader != nil {
+		return nil
+	}
+	if s.reader, err = s.f.view.Open(s.f.ctx, s.seq); err == nil {
+		s.users = &atomic.Int32{}
+		s.users.Store(1)
 	}
 	return err
 }
@@ -375,7 +379,14 @@ func (s *source) locate(item wire.FetchItem) error {
 
 func (s *source) close() {
 	if s.reader != nil {
-		s.reader.Close() //nolint:errcheck // it was only read
+		leave(s.users, s.reader)
+	}
+}
+
+// leave closes a message when its last user leaves it.
+func leave(users *atomic.Int32, r *body.Reader) {
+	if users.Add(-1) == 0 {
+		r.Close() //nolint:errcheck // it was only read
 	}
 }
 
@@ -405,7 +416,7 @@ func (s *source) section(b []byte, item wire.FetchItem, size int64) ([]byte, err
 	}
 	from, n := partial(item, n)
 	b = s.begin(wire.AppendLiteralHead(b, n))
-	return b, s.f.stream(s.f.ctx, s.reader, off+from, n)
+	return b, s.stream(off+from, n)
 }
 
 // maxHeader bounds the header of which single fields are picked; fields behind are not found.
@@ -439,28 +450,4 @@ func appendOctets(b []byte, item wire.FetchItem, octets []byte) []byte {
 	b = append(b, octets[from:from+n]...)
 	wire.ReplaceNUL(b[start:])
 	return b
-}
-
-// stream writes n octets of a message. An error leaves an announced literal unfinished: only the end of the connection is then
-// not taken for something else.
-func (s *session) stream(ctx context.Context, r *body.Reader, off, n int64) error {
-	buf := s.buffer()
-	defer s.srv.buffers.Put(buf)
-	for n > 0 && s.lost == nil {
-		if ctx.Err() != nil {
-			return errBroken
-		}
-		part, err := r.Octets(*buf, off, int(min(n, bufferSize)))
-		if err != nil {
-			s.log.ErrorContext(ctx, "reading a message", slog.Any("error", err))
-			return errBroken
-		}
-		if bytes.IndexByte(part, 0) >= 0 {
-			part = append((*buf)[:0], part...)
-			wire.ReplaceNUL(part)
-		}
-		s.write(part)
-		off, n = off+int64(len(part)), n-int64(len(part))
-	}
-	return s.lost
 }

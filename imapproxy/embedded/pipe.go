@@ -27,8 +27,20 @@ type ring struct {
 	closed   bool // nothing more comes
 	broken   bool // nobody reads any more
 
+	passed piece // octets that are not in buf; nil: none
+	before int   // how many of those in buf come before them
+	left   int64 // how many of them are left
+
 	readable chan struct{} // gets a token when the reader has reason to look; capacity one
 	writable chan struct{} // the same for the writer
+}
+
+// piece is a run of octets that whoever reads a ring takes from where they are.
+type piece interface {
+	// octets answers up to max of the last left octets, from the first of those on. They are valid until the next call.
+	octets(left, max int64) ([]byte, error)
+	// release is called once, when nobody asks for octets any more.
+	release()
 }
 
 func newRing(pool *sync.Pool) *ring {
@@ -86,10 +98,41 @@ func (r *ring) put(p []byte) (written int, err error) {
 func (r *ring) flush() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.n > 0 {
+	if r.n > 0 || r.passed != nil {
 		r.flushed = true
 		signal(r.readable)
 	}
+}
+
+// pass queues n octets that the reader takes from p, so that nobody copies them into the ring and both sides meet once for all of them. It
+// waits while others are queued that way. A reader that waits is not woken before flush.
+func (r *ring) pass(p piece, n int64) error {
+	for !r.offer(p, n) {
+		r.flush()
+		<-r.writable
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken {
+		return io.ErrClosedPipe
+	}
+	return nil
+}
+
+// offer is pass where there is room. Where nobody reads any more p is released.
+func (r *ring) offer(p piece, n int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.closed || r.broken:
+		p.release()
+	case r.passed != nil:
+		return false
+	default:
+		r.passed, r.before, r.left = p, r.n, n
+		r.flushed = true
+	}
+	return true
 }
 
 // read takes what there is, waiting for something as long as expired lets it.
@@ -137,27 +180,45 @@ func (r *ring) has() (bool, error) {
 	switch {
 	case r.broken:
 		return false, io.ErrClosedPipe
-	case r.n == 0 && r.closed:
+	case r.n == 0 && r.passed == nil && r.closed:
 		return false, io.EOF
 	}
-	return r.n > 0 && (r.flushed || r.closed), nil
+	return (r.n > 0 || r.passed != nil) && (r.flushed || r.closed), nil
+}
+
+// next is how many octets of buf come next: those behind what was passed come after that. The caller holds the lock.
+func (r *ring) next() int {
+	if r.passed != nil {
+		return r.before
+	}
+	return r.n
 }
 
 // take takes what there is; ok is false when there is nothing to tell yet.
 func (r *ring) take(p []byte) (n int, ok bool, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if ok, err := r.has(); !ok || len(p) == 0 {
-		return 0, err != nil || len(p) == 0, err
+	if len(p) == 0 {
+		return 0, true, nil
 	}
-	for len(p) > 0 && r.n > 0 {
-		c := copy(p, (*r.buf)[r.start:min(r.start+r.n, bufferSize)])
-		r.drop(c)
-		n += c
+	for range 2 { // what there is may go around the end of buf
+		part, ok, err := r.lend(int64(len(p)))
+		if !ok {
+			return n, n > 0 || err != nil, untilLater(n, err)
+		}
+		c := copy(p, part)
+		if n += c; r.giveBack(c) || c == len(p) {
+			break
+		}
 		p = p[c:]
 	}
-	r.taken()
 	return n, true, nil
+}
+
+// untilLater leaves an error to the next read where this one has something.
+func untilLater(n int, err error) error {
+	if n > 0 {
+		return nil
+	}
+	return err
 }
 
 // lend answers up to max octets of what there is, in place; giveBack follows.
@@ -168,32 +229,60 @@ func (r *ring) lend(max int64) (p []byte, ok bool, err error) {
 		return nil, false, err
 	}
 	r.lent = true
-	end := min(r.start+r.n, bufferSize)
-	return (*r.buf)[r.start:min(int64(end), int64(r.start)+max)], true, nil
+	if n := r.next(); n > 0 {
+		end := min(r.start+n, bufferSize)
+		return (*r.buf)[r.start:min(int64(end), int64(r.start)+max)], true, nil
+	}
+	passed, left := r.passed, r.left
+	r.mu.Unlock() // for as long as it takes; it is lent
+	p, err = passed.octets(left, max)
+	r.mu.Lock()
+	if err != nil { // of what was announced the rest cannot come
+		r.lent = false
+		r.breakOff()
+		return nil, false, err
+	}
+	return p, true, nil
 }
 
-// giveBack takes n octets of what was lent out of the ring.
-func (r *ring) giveBack(n int) {
+// giveBack takes n octets of what was lent out of the ring. It tells whether what was passed is next: it is not for a reader who has something
+// already, since it may be copied past him.
+func (r *ring) giveBack(n int) (passed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lent = false
 	if r.broken { // the memory may not be used again: its reader was in the middle of it
-		return
+		r.letGo()
+		return false
 	}
-	r.drop(n)
+	if r.passed == nil || r.before > 0 {
+		r.start = (r.start + n) % bufferSize
+		r.n -= n
+		r.before -= n
+	} else if r.left -= int64(n); r.left == 0 {
+		r.letGo()
+		signal(r.writable)
+	}
 	r.taken()
+	return r.passed != nil && r.before == 0
 }
 
-func (r *ring) drop(n int) {
-	r.start = (r.start + n) % bufferSize
-	r.n -= n
+// letGo lets go of what was passed.
+func (r *ring) letGo() {
+	if r.passed != nil {
+		r.passed.release()
+		r.passed = nil
+	}
 }
 
 // taken gives memory back and wakes the writer after something was read.
 func (r *ring) taken() {
-	if r.n == 0 {
+	if r.n == 0 && r.buf != nil {
 		r.pool.Put(r.buf)
-		r.buf, r.start, r.flushed = nil, 0, false
+		r.buf, r.start = nil, 0
+	}
+	if r.n == 0 && r.passed == nil {
+		r.flushed = false
 	}
 	if r.n <= bufferSize/2 { // so that the writer, when it waits, is woken for much
 		signal(r.writable)
@@ -204,7 +293,7 @@ func (r *ring) taken() {
 func (r *ring) waiting() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.n > 0 && r.flushed || r.closed || r.broken
+	return (r.n > 0 || r.passed != nil) && r.flushed || r.closed || r.broken
 }
 
 // end says that nothing more comes; what is queued can still be read.
@@ -220,9 +309,16 @@ func (r *ring) end() {
 func (r *ring) cut() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.breakOff()
+}
+
+func (r *ring) breakOff() {
 	r.broken = true
 	if r.buf != nil && !r.lent {
 		r.pool.Put(r.buf)
+	}
+	if !r.lent {
+		r.letGo()
 	}
 	r.buf, r.n = nil, 0
 	signal(r.readable)
