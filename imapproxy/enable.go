@@ -83,6 +83,7 @@ func (s *session) enableAt(u *upstream, names []string) error {
 	if !u.caps["ENABLE"] { // then it has CONDSTORE alone, and this is as good (RFC 7162, 3.1)
 		command, answer = "STATUS INBOX (HIGHESTMODSEQ)", "STATUS"
 	}
+	u.attend()
 	wait, err := u.begin(s.ctx, []byte(command), take(answer))
 	if err != nil {
 		return err

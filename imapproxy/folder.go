@@ -236,6 +236,7 @@ func (s *session) beginStatus(at place, items []string) (wait func() (*reply, er
 		return nil, err
 	}
 	command = append(command, " ("+strings.Join(items, " ")+")"...)
+	up.attend()
 	w, err := up.begin(s.ctx, command, func(in *wire.ResponseReader, resp *wire.Response) (bool, error) {
 		if !resp.Is("STATUS") {
 			return false, nil

@@ -31,6 +31,7 @@ func (s *session) fetch(cmd *wire.Command) error {
 // pipeTraced pipes a command on a set of messages (of the deleted ones, when deletedOnly) and records it with their UIDs.
 func (s *session) pipeTraced(cmd *wire.Command, action audit.Action, set string, deletedOnly bool) error {
 	sel := s.sel
+	s.attendUnlessAlone(cmd)
 	uids, err := sel.whichUIDs(s, set, isUID(cmd), deletedOnly)
 	if err != nil {
 		return err

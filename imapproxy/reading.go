@@ -11,9 +11,9 @@ import (
 	"balorg/imapproxy/wire"
 )
 
-// A mail store's connection is read by the session's goroutine while that waits for the answer to a command of its own, and by nobody
-// between two of them: most sessions are over by then, or a moment later in IDLE, and each handing over from one goroutine to another
-// wakes a thread. A goroutine of its own (pump) takes over for good once commands are piped, or once the client has said nothing for
+// A mail store's connection is read by the session's goroutine while that waits for the answer to a command of its own, or the client for that to a
+// FETCH or STORE, and by nobody between two of them: most sessions are over by then, or a moment later in IDLE, and each handing over from one goroutine to another
+// wakes a thread. A goroutine of its own (pump) takes over for good once other commands are piped, or several, or once the client has said nothing for
 // attendAfter: news of the selected mailbox, and the end of the connection, reach the client then as they come.
 
 // attendAfter is how long a client may say nothing before somebody listens to its mail stores.
@@ -58,7 +58,7 @@ func (s *session) pumped() bool {
 // pump reads responses until the connection ends.
 func (u *upstream) pump() {
 	defer close(u.ended)
-	u.lose(u.fenced(func() error { return u.read(nil) }))
+	u.lose(u.fenced(func() error { return u.read(nil, true) }))
 }
 
 // lose tells all who wait that the connection has ended, and why.
@@ -100,8 +100,8 @@ func (u *upstream) fenced(read func() error) (err error) {
 	return read()
 }
 
-// read reads responses until enough says that it is; nil never does.
-func (u *upstream) read(enough func() bool) error {
+// read reads responses until enough says that it is; nil never does. With flush the client gets what is relayed whenever nothing more is there.
+func (u *upstream) read(enough func() bool, flush bool) error {
 	for enough == nil || !enough() {
 		resp, err := u.in.Next()
 		if err != nil {
@@ -119,8 +119,7 @@ func (u *upstream) read(enough func() bool) error {
 		if err != nil {
 			return err
 		}
-		// What the session itself reads, it flushes with its answer.
-		if enough == nil && !u.in.Buffered() {
+		if flush && !u.in.Buffered() {
 			if err := u.s.out.flush(); err != nil {
 				return &clientError{err}
 			}
@@ -141,7 +140,7 @@ func (u *upstream) runAlone(ctx context.Context, command []byte, data func(*wire
 		err = u.flush()
 	}
 	if err == nil {
-		err = u.readAlone(ctx, func() bool { return answer != nil })
+		err = u.readAlone(ctx, func() bool { return answer != nil }, false) // the session flushes with its answer
 	}
 	if answer != nil { // perhaps before all of the command was sent
 		return answer, nil
@@ -151,10 +150,10 @@ func (u *upstream) runAlone(ctx context.Context, command []byte, data func(*wire
 
 // readAlone is read in the session's goroutine. The end of ctx ends the connection: of a response that is read in part nothing can be
 // made later.
-func (u *upstream) readAlone(ctx context.Context, enough func() bool) error {
+func (u *upstream) readAlone(ctx context.Context, enough func() bool, flush bool) error {
 	u.in.Expect(true)
 	unwatch := u.closeWith(ctx)
-	err := u.fenced(func() error { return u.read(enough) })
+	err := u.fenced(func() error { return u.read(enough, flush) })
 	if !unwatch() || err != nil {
 		u.broken = true
 	}
@@ -179,6 +178,34 @@ func (u *upstream) closeWith(ctx context.Context) (stop func() bool) {
 		u.conn.Close() //nolint:errcheck // as above
 	}
 	return func() bool { return u.s.alone.CompareAndSwap(u, nil) && ctx.Err() == nil }
+}
+
+// maxAlone bounds a command that is sent before anybody reads the answer to the one that asks for its UIDs: the mail store must take both
+// though nobody takes what it says.
+const maxAlone = 4 << 10
+
+// attendUnlessAlone has the selected mail store read by a goroutine of its own from here on, unless the session can read the answer to a command
+// itself: the client waits for it, as it has sent nothing more, and what it is about comes at once and without end, so that a client that
+// leaves meanwhile is noticed.
+func (s *session) attendUnlessAlone(cmd *wire.Command) {
+	switch cmd.Name {
+	case "FETCH", "UID FETCH", "STORE", "UID STORE":
+		if !s.in.Buffered() && len(cmd.Args) <= maxAlone {
+			return
+		}
+	}
+	s.sel.up.attend()
+}
+
+// answerAlone reads the answers to what has been piped, if nobody else does. What goes wrong ends the session, as with a reader of its own.
+func (s *session) answerAlone() {
+	if s.sel == nil || s.sel.up.pumped || s.sel.up.oldest() == nil {
+		return
+	}
+	up := s.sel.up
+	if err := up.readAlone(s.ctx, func() bool { return up.oldest() == nil }, true); err != nil {
+		s.log().Debug("reading from the mail store", slog.Any("error", err))
+	}
 }
 
 // listen waits for the client to say something. When it does not before long, its mail stores are listened to meanwhile.

@@ -177,3 +177,74 @@ func TestEndOfWhoIsNotAnswered(t *testing.T) {
 		t.Error("it is still in the table")
 	}
 }
+
+// fetching is a mail store with one message of 40 000 octets, that says news behind each answer to a FETCH.
+func fetching(news string) func(net.Conn, func(string) string) {
+	text := strings.Repeat("0123456789", 4000)
+	return func(_ net.Conn, command func(string) string) {
+		answer := ""
+		for {
+			switch got := command(answer); {
+			case got == "":
+				return
+			case strings.HasPrefix(got, "SELECT"):
+				answer = opened
+			case strings.HasSuffix(got, "(UID)"):
+				answer = "* 1 FETCH (UID 9)\r\n# OK done\r\n"
+			case strings.HasPrefix(got, "FETCH"):
+				answer = fmt.Sprintf("* 1 FETCH (BODY[] {%d}\r\n%s)\r\n# OK done\r\n%s", len(text), text, news)
+			default:
+				answer = "# OK done\r\n"
+			}
+		}
+	}
+}
+
+// TestReadAlone: what a client asks for and waits for reaches it whoever reads, alone or with more behind it, and so does news behind the answer.
+func TestReadAlone(t *testing.T) {
+	c := talking(t, fetching("* 5 EXISTS\r\n"))
+	c.ok("SELECT INBOX")
+	for i := range 3 {
+		if got := c.ok("FETCH 1 (BODY[])"); len(strings.Join(got, "")) < 40_000 {
+			t.Errorf("FETCH %d: %d octets", i, len(strings.Join(got, "")))
+		}
+		// The news of one is told with the answer to the next; that of the last comes though nobody asks.
+	}
+	if line := c.next(); line != "* 5 EXISTS" {
+		t.Errorf("news: %q", line)
+	}
+	c.send("a FETCH 1 (BODY[])\r\nb NOOP\r\nc FETCH 1 (BODY[])\r\n")
+	for _, tag := range []string{"a", "b", "c"} {
+		c.until(tag + " OK")
+	}
+}
+
+// TestEndWhileReadingAlone: a session that reads an answer itself ends when it is told to.
+func TestEndWhileReadingAlone(t *testing.T) {
+	var f *fixture
+	asked := make(chan struct{})
+	f = newFixture(t, func(o *Options) {
+		o.Stores = map[string]MailStore{"local": talkStore{func(_ net.Conn, command func(string) string) {
+			command("")
+			command(opened)
+			command("* 1 FETCH (UID 9)\r\n# OK done\r\n")
+			close(asked)
+			command("") // never answered
+		}}}
+	})
+	c := f.login(claire)
+	c.ok("SELECT INBOX")
+	c.send("s FETCH 1 (BODY[])\r\n")
+	<-asked
+	for _, s := range f.sessions.List() {
+		if !f.sessions.End(s.ID, "Enough") {
+			t.Error("it has ended before")
+		}
+	}
+	c.until("* BYE Enough")
+	select {
+	case <-c.ended:
+	case <-time.After(clientTimeout):
+		t.Error("the proxy holds on to it")
+	}
+}

@@ -253,7 +253,8 @@ func (s *session) pipe(cmd *wire.Command, args []byte, traced func(*reply) (audi
 		}
 		s.sendAnswer(tag, name, err)
 	}
-	if err := up.start(s.ctx, ex); err != nil {
+	s.attendUnlessAlone(cmd)
+	if err := up.send(s.ctx, ex); err != nil {
 		return err
 	}
 	up.out.WriteString(name) //nolint:errcheck // the buffer keeps the error for flush

@@ -119,6 +119,7 @@ func (s *session) serve() {
 			if err := s.flush(); err != nil {
 				return
 			}
+			s.answerAlone()
 			s.listen()
 		}
 		cmd, err := s.in.ReadCommand(s.proceed)

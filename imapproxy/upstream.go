@@ -260,11 +260,11 @@ func (u *upstream) run(ctx context.Context, command []byte, data func(*wire.Resp
 	return wait(ctx)
 }
 
-// begin sends a command without flushing, and answers what waits for its answer.
+// begin sends a command without flushing, and answers what waits for its answer. The connection must be read by somebody by then.
 func (u *upstream) begin(ctx context.Context, command []byte, data func(*wire.ResponseReader, *wire.Response) (bool, error)) (wait func(context.Context) (*reply, error), err error) {
 	answered := make(chan *reply, 1)
 	ex := &exchange{data: data, done: func(r *reply) { answered <- r }, proceed: make(chan struct{}, 1)}
-	if err := u.start(ctx, ex); err != nil {
+	if err := u.send(ctx, ex); err != nil {
 		return nil, err
 	}
 	if err := u.writeCommand(ctx, ex, command); err != nil && !errors.Is(err, errAnswered) {
@@ -315,7 +315,7 @@ func (u *upstream) awaitProceed(ctx context.Context, ex *exchange) error {
 		return err
 	}
 	if !u.pumped {
-		if err := u.readAlone(ctx, func() bool { return len(ex.proceed) > 0 || !u.awaits(ex) }); err != nil {
+		if err := u.readAlone(ctx, func() bool { return len(ex.proceed) > 0 || !u.awaits(ex) }, false); err != nil {
 			return err
 		}
 	}
