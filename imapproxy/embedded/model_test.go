@@ -41,6 +41,7 @@ type (
 		uids   []uint32 // by sequence number; 0: not known yet
 		flags  map[uint32]string
 		known  map[string]snapshot // of folders, as they were when all was known
+		follow map[string]*result  // of searches that it is kept informed of, by tag
 	}
 	snapshot struct {
 		uids   []uint32
@@ -200,8 +201,11 @@ func (d *dialogue) hear(c *believer, command string, told []string, renumber boo
 				d.t.Fatalf("%s: %q of %d messages", command, line, len(c.uids))
 			case m[2] == "EXPUNGE":
 				delete(c.flags, c.uids[n-1])
-				c.uids = slices.Delete(c.uids, n-1, n)
+				d.drop(c, command, n)
 			}
+			continue
+		}
+		if d.hearResult(c, command, line) {
 			continue
 		}
 		if m := vanishedLine.FindStringSubmatch(line); m != nil {
@@ -241,7 +245,7 @@ func (d *dialogue) vanish(c *believer, command, line string, earlier bool, uids 
 			d.t.Fatalf("%s: %q, but %d is there", command, line, uid)
 		}
 		if i >= 0 {
-			c.uids = slices.Delete(c.uids, i, i+1)
+			d.drop(c, command, i+1)
 			delete(c.flags, uid)
 		}
 	}
@@ -279,6 +283,7 @@ func (d *dialogue) run(c *believer, renumber bool, format string, args ...any) (
 	told, tagged = answered(c.do("%s", command))
 	d.hear(c, command, told, renumber)
 	d.ask(c)
+	d.compareResults(c, command)
 	return told, tagged
 }
 

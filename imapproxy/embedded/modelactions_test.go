@@ -39,7 +39,7 @@ func (d *dialogue) leave(*rapid.T) {
 func (d *dialogue) open(*rapid.T) {
 	c, name := d.anyClient(), d.drawName()
 	f := d.folders[name]
-	c.folder, c.uids, c.flags = name, nil, map[uint32]string{}
+	c.folder, c.uids, c.flags, c.follow = name, nil, map[uint32]string{}, nil
 	known, resync := c.known[name]
 	if !resync || c.mode != qresyncMode {
 		verb := "SELECT %s"
@@ -80,7 +80,7 @@ func (d *dialogue) unselect(*rapid.T) {
 		d.t.Skip("nothing is open")
 	}
 	c.ok("UNSELECT")
-	c.folder, c.uids, c.flags = "", nil, nil
+	c.folder, c.uids, c.flags, c.follow = "", nil, nil, nil
 }
 
 // append adds one message or several, each with a modification sequence of its own.
@@ -386,6 +386,7 @@ func testDialogues(t *testing.T, opt mailbox.Options) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"": d.compare, "connect": d.connect, "leave": d.leave, "open": d.open, "open 2": d.open, "unselect": d.unselect, "append": d.append, "append 2": d.append,
 			"store": d.store, "store 2": d.store, "expunge": d.expunge, "copy": d.copy, "search": d.search, "fetch": d.fetch, "noop": d.noop, "noop 2": d.noop, "reopen": d.reopen,
+			"follow": d.follow, "follow 2": d.follow, "cancel": d.cancel,
 		})
 		for _, c := range d.clients {
 			c.conn.Close()

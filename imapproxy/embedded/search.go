@@ -34,13 +34,20 @@ type found struct {
 	*session
 	cmd    *wire.Command
 	ask    *wire.Search
-	seqs   []uint32 // ascending, or as sorted
-	modseq bool     // the client is told modification sequences along with it
+	seqs   []uint32        // ascending, or as sorted
+	modseq bool            // the client is told modification sequences along with it
+	fixed  *wire.SearchKey // what is to be followed, where that is asked for
 }
 
 // find does a search, and saves its result where that is asked for.
 func (s *session) find(cmd *wire.Command, ask *wire.Search) (*found, error) {
 	r := &found{session: s, cmd: cmd, ask: ask, modseq: ask.Key.UsesModSeq()}
+	if ask.Update {
+		if s.follows(cmd.Tag) { // RFC 5267, 4.3
+			return nil, bad("The tag is that of a search whose result is kept up to date")
+		}
+		r.fixed = s.fix(&ask.Key)
+	}
 	if r.modseq {
 		s.useCondStore()
 	}
@@ -69,6 +76,9 @@ func (r *found) tell(response string) {
 	}
 	if r.ask.Extended {
 		r.tellExtended(numbers, modseq)
+		if r.ask.Update {
+			r.follow(response == "SEARCH")
+		}
 		return
 	}
 	b := append(append(r.line[:0], "* "...), response...)
@@ -89,33 +99,41 @@ func (r *found) tell(response string) {
 func (r *found) first() uint32 { return r.seqs[0] }
 func (r *found) last() uint32  { return r.seqs[len(r.seqs)-1] }
 
-// highestSequence answers the highest modification sequence of the messages that an answer tells of: of all that were found, but where only
-// the first or last is told (RFC 4731, 3.2).
-func (r *found) highestSequence() uint64 {
-	switch {
-	case !r.ask.Extended || r.ask.All || r.ask.Count || !r.ask.Min && !r.ask.Max:
-		return r.highestOf(r.seqs...)
-	case r.ask.Min && r.ask.Max:
-		return r.highestOf(r.first(), r.last())
-	case r.ask.Min:
-		return r.highestOf(r.first())
+// highestSequence answers the highest modification sequence of the messages that an answer tells of.
+func (r *found) highestSequence() uint64 { return r.highestOf(r.told()...) }
+
+// told answers the messages that an answer tells of: all that were found, but where only the first, the last or a part is told (RFC 4731,
+// 3.2; RFC 5182, 2.4).
+func (r *found) told() []uint32 {
+	partial := r.ask.Partial != (wire.NumRange{})
+	if !r.ask.Extended || r.ask.All || r.ask.Count || !r.ask.Min && !r.ask.Max && !partial || len(r.seqs) == 0 {
+		return r.seqs
 	}
-	return r.highestOf(r.last())
+	var told []uint32
+	if r.ask.Min {
+		told = append(told, r.first())
+	}
+	if r.ask.Max {
+		told = append(told, r.last())
+	}
+	if partial {
+		told = append(told, part(r.seqs, r.ask.Partial)...)
+	}
+	return told
 }
 
-// save keeps the result for "$" (RFC 5182): with MIN or MAX, and nothing that tells of more, only the messages that these tell of (2.4).
-func (r *found) save() {
-	kept := r.seqs
-	switch {
-	case len(kept) == 0 || r.ask.All || r.ask.Count || !r.ask.Min && !r.ask.Max:
-	case r.ask.Min && r.ask.Max:
-		kept = []uint32{r.first(), r.last()}
-	case r.ask.Min:
-		kept = []uint32{r.first()}
-	default:
-		kept = []uint32{r.last()}
+// part answers the results that a PARTIAL tells of (RFC 5267, 4.4): 500:400 is 400:500, and what is beyond the last is left out.
+func part(numbers []uint32, r wire.NumRange) []uint32 {
+	first, last := min(r.First, r.Last), max(r.First, r.Last)
+	if int64(first) > int64(len(numbers)) {
+		return nil
 	}
-	r.saved = r.uids(kept)
+	return numbers[first-1 : min(int64(last), int64(len(numbers)))]
+}
+
+// save keeps the result for "$" (RFC 5182).
+func (r *found) save() {
+	r.saved = r.uids(r.told())
 	slices.Sort(r.saved)
 	r.saved = slices.Compact(r.saved)
 }
@@ -132,7 +150,8 @@ func (s *session) unsaved(ask *wire.Search, err error) error {
 // that only has the result saved (RFC 5182, 2.1).
 func (r *found) tellExtended(numbers []uint32, modseq uint64) {
 	ask := r.ask
-	if !ask.Min && !ask.Max && !ask.Count && !ask.All {
+	partial := ask.Partial != (wire.NumRange{})
+	if !ask.Min && !ask.Max && !ask.Count && !ask.All && !ask.Update && !partial {
 		return
 	}
 	b := append(r.line[:0], "* ESEARCH (TAG "...)
@@ -151,6 +170,14 @@ func (r *found) tellExtended(numbers []uint32, modseq uint64) {
 	}
 	if len(numbers) > 0 && ask.All {
 		b = append(append(b, " ALL "...), wire.FormatOrdered(numbers)...)
+	}
+	if partial {
+		b = append(append(append(b, " PARTIAL ("...), wire.FormatPartial(ask.Partial)...), ' ')
+		if some := part(numbers, ask.Partial); len(some) > 0 {
+			b = append(append(b, wire.FormatOrdered(some)...), ')')
+		} else {
+			b = append(b, "NIL)"...)
+		}
 	}
 	if modseq > 0 {
 		b = strconv.AppendUint(append(b, " MODSEQ "...), modseq, 10)
@@ -177,12 +204,18 @@ func verdictOf(b bool) verdict {
 // run answers the sequence numbers of the messages for which the search holds. Flags, dates and sizes are in memory and mostly decide;
 // only what remains is read, in batches.
 func (c *compiled) run() ([]uint32, error) {
+	return c.among(c.session.view.Len(), func(i uint32) uint32 { return i + 1 })
+}
+
+// among is run for n messages only, which one answers by sequence number, ascending.
+func (c *compiled) among(n uint32, one func(uint32) uint32) ([]uint32, error) {
 	var found, open []uint32
 	s := c.session
-	for seq := uint32(1); seq <= s.view.Len(); seq++ {
+	for i := range n {
 		if err := s.ctx.Err(); err != nil {
 			return nil, err
 		}
+		seq := one(i)
 		m, ok := s.view.Message(seq)
 		if !ok {
 			continue

@@ -43,6 +43,7 @@ type session struct {
 	naming    wire.Naming   // how names of mailboxes are written
 	utf8      bool          // UTF8=ACCEPT is enabled
 	rev2      bool          // IMAP4rev2 is enabled
+	following following     // searches whose results the client is kept informed of
 	condStore bool          // the client is told modification sequences
 	qresync   bool          // it is told of expunged messages by UID, and of where it stands
 	removed   bool          // the command has expunged something
@@ -166,7 +167,8 @@ func commands() map[string]command {
 		"FETCH": numbered((*session).fetch), "UID FETCH": in((*session).fetch),
 		"STORE": numbered((*session).store), "UID STORE": in((*session).store),
 		"SEARCH": numbered((*session).search), "UID SEARCH": in((*session).search),
-		"SORT": numbered((*session).sort), "UID SORT": in((*session).sort),
+		"CANCELUPDATE": in((*session).cancelUpdate),
+		"SORT":         numbered((*session).sort), "UID SORT": in((*session).sort),
 		"THREAD": numbered((*session).thread), "UID THREAD": in((*session).thread),
 		"XCOPYTO": in((*session).copyAcross), "UID XCOPYTO": in((*session).copyAcross),
 		"XMOVETO": in((*session).copyAcross), "UID XMOVETO": in((*session).copyAcross),
@@ -250,6 +252,7 @@ func (s *session) tell(allowExpunge bool) {
 		}
 		return // the next command tries again
 	}
+	s.tellRemoved(events)
 	behind := s.qresync && s.tellGone(events)
 	b := s.line[:0]
 	for _, e := range events {
@@ -277,6 +280,7 @@ func (s *session) tell(allowExpunge bool) {
 		}
 	}
 	s.send(b)
+	s.tellResults()
 	// What a FETCH has told may be of later than an expunge that cannot be told now.
 	if behind || s.qresync && !allowExpunge && s.view.Told() < s.view.ModSeq() {
 		s.tellHighest()
@@ -329,7 +333,7 @@ func (s *session) unselect() {
 	if err := s.view.Close(); err != nil {
 		s.log.WarnContext(s.ctx, "closing a mailbox", slog.Any("error", err))
 	}
-	s.view, s.name, s.saved = nil, "", nil
+	s.view, s.name, s.saved, s.following = nil, "", nil, following{}
 }
 
 // noArguments checks that a command has none.

@@ -13,6 +13,8 @@ type Search struct {
 	Extended             bool
 	Min, Max, All, Count bool
 	Save                 bool      // RFC 5182
+	Context, Update      bool      // RFC 5267
+	Partial              NumRange  // of the results, from 1, as the client wrote it; zero: not asked for (RFC 5267)
 	Charset              string    // upper case; empty when not given
 	Key                  SearchKey // SearchAnd of all
 }
@@ -133,41 +135,6 @@ func (p *searchParser) word(word string) bool {
 	}
 	p.b = p.b[n:]
 	return true
-}
-
-func (p *searchParser) returns(s *Search) error {
-	s.Extended = true
-	if err := p.SP(); err != nil {
-		return err
-	}
-	err := p.List(func() error {
-		word, err := p.Word()
-		if err != nil {
-			return err
-		}
-		switch word {
-		case "MIN":
-			s.Min = true
-		case "MAX":
-			s.Max = true
-		case "ALL":
-			s.All = true
-		case "COUNT":
-			s.Count = true
-		case "SAVE":
-			s.Save = true
-		default:
-			return syntax("Unknown SEARCH result")
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if !s.Min && !s.Max && !s.Count && !s.Save {
-		s.All = true
-	}
-	return p.SP()
 }
 
 func not(k SearchKey) SearchKey { return SearchKey{Op: SearchNot, Keys: []SearchKey{k}} }
