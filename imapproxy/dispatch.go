@@ -78,6 +78,8 @@ func newCommands() map[string]command {
 		"UID MOVE":    {in: selected, run: (*session).copy},
 		"REPLACE":     {in: selected, run: (*session).replace},
 		"UID REPLACE": {in: selected, run: (*session).replace},
+
+		"CANCELUPDATE": {in: selected, run: (*session).cancelUpdate},
 	}
 }
 

@@ -36,6 +36,7 @@ func FuzzSession(f *testing.F) {
 			"a APPEND INBOX (\\Seen) \"15-Nov-2026 10:11:12 +0100\" {5+}\r\nhello\r\nb APPEND INBOX {5}\r\nhello\r\n",
 			"a APPEND INBOX {5+}\r\nhello {3+}\r\nxxx\r\nb APPEND nowhere {9+}\r\nz LOGOUT\r\n\r\n",
 			"a SELECT INBOX\r\nb FETCH 1:* (FLAGS BODY[1.MIME]<0.5>)\r\nc STORE 1 -FLAGS.SILENT (\\Seen x)\r\nd SEARCH OR FROM {1+}\r\na NOT ALL\r\n",
+			"a SEARCH RETURN (UPDATE) UNSEEN\r\nb STORE 1 FLAGS (\\Seen)\r\nc CANCELUPDATE \"a\" x\r\na UID SORT RETURN (UPDATE PARTIAL 1:2) (DATE) UTF-8 1\r\n",
 			"a IDLE\r\nDONE\r\nb IDLE\r\nnot done\r\nc EXPUNGE\r\nd CLOSE\r\n",
 			"a COPY 1 Comptes/" + secretariat + "/INBOX\r\nb UID MOVE 1:* Comptes/" + secretariat + "/INBOX\r\nc UNSELECT\r\n",
 			"a GETQUOTAROOT INBOX\r\nb GETQUOTA " + claire + "\r\nc MYRIGHTS INBOX\r\nd GETACL INBOX\r\ne LISTRIGHTS INBOX x\r\nf SETACL INBOX x lr\r\n",

@@ -1,6 +1,8 @@
 package imapproxy
 
 import (
+	"strings"
+
 	"balorg/imapproxy/wire"
 	"balorg/policy"
 	"balorg/store/audit"
@@ -95,7 +97,14 @@ func (s *session) search(cmd *wire.Command) error {
 			return err
 		}
 	}
-	return s.pipe(cmd, cmd.Args, nil)
+	if strings.HasSuffix(cmd.Name, "THREAD") {
+		return s.pipe(cmd, cmd.Args, nil)
+	}
+	args, named, err := s.following(cmd)
+	if err != nil {
+		return err
+	}
+	return s.pipeNamed(cmd, args, nil, named)
 }
 
 // expunge answers EXPUNGE and UID EXPUNGE.

@@ -14,9 +14,12 @@ import (
 // talkStore is a mail store whose one connection is spoken by a function.
 type talkStore struct {
 	talk func(conn net.Conn, command func(answer string) string)
+	caps string // beside IMAP4rev1
 }
 
-func (talkStore) Capabilities() []string { return []string{"IMAP4rev1", "IDLE", "UNSELECT"} }
+func (s talkStore) Capabilities() []string {
+	return append([]string{"IMAP4rev1"}, strings.Fields(s.caps)...)
+}
 
 // Open answers a connection to what talk says. command answers the next command, without its tag, after it has sent the answer to the one
 // before: what comes before the tag and what comes behind it stand on both sides of a #.
@@ -24,7 +27,7 @@ func (s talkStore) Open(context.Context, Who) (io.ReadWriteCloser, error) {
 	ours, theirs := net.Pipe()
 	go func() {
 		defer theirs.Close()
-		io.WriteString(theirs, "* PREAUTH [CAPABILITY IMAP4rev1 IDLE UNSELECT] ready\r\n")
+		io.WriteString(theirs, "* PREAUTH [CAPABILITY IMAP4rev1 "+s.caps+"] ready\r\n")
 		in := bufio.NewReader(theirs)
 		tag := ""
 		s.talk(theirs, func(answer string) string {
@@ -45,7 +48,13 @@ func (s talkStore) Open(context.Context, Who) (io.ReadWriteCloser, error) {
 
 func talking(t *testing.T, talk func(conn net.Conn, command func(string) string)) *client {
 	t.Helper()
-	f := newFixture(t, func(o *Options) { o.Stores = map[string]MailStore{"local": talkStore{talk}} })
+	return talkingOf(t, "IDLE UNSELECT", talk)
+}
+
+// talkingOf is talking for a mail store of some capabilities.
+func talkingOf(t *testing.T, caps string, talk func(conn net.Conn, command func(string) string)) *client {
+	t.Helper()
+	f := newFixture(t, func(o *Options) { o.Stores = map[string]MailStore{"local": talkStore{talk, caps}} })
 	return f.login(claire)
 }
 
@@ -153,7 +162,7 @@ func TestEndOfWhoIsNotAnswered(t *testing.T) {
 	var f *fixture
 	asked := make(chan struct{})
 	f = newFixture(t, func(o *Options) {
-		o.Stores = map[string]MailStore{"local": talkStore{func(_ net.Conn, command func(string) string) {
+		o.Stores = map[string]MailStore{"local": talkStore{caps: "UNSELECT", talk: func(_ net.Conn, command func(string) string) {
 			command("")
 			close(asked)
 			command("") // never answered

@@ -232,8 +232,14 @@ func (s *session) checkSelected(cmd *wire.Command, rights policy.Right) error {
 // pipe sends a command to the selected mail store without waiting; its tagged answer goes to the client from the store's
 // reader, after the record that traced makes (nil: none) is durable.
 func (s *session) pipe(cmd *wire.Command, args []byte, traced func(*reply) (audit.Record, bool)) error {
-	up, tag, name := s.sel.up, cmd.Tag, cmd.Name
-	ex := &exchange{client: tag, proceed: make(chan struct{}, 1)}
+	return s.pipeNamed(cmd, args, traced, nil)
+}
+
+// pipeNamed is pipe that says by which tag the mail store knows the command (exchange.named).
+func (s *session) pipeNamed(cmd *wire.Command, args []byte, traced func(*reply) (audit.Record, bool), named func(tag string)) error {
+	sel, tag, name := s.sel, cmd.Tag, cmd.Name
+	up := sel.up
+	ex := &exchange{client: tag, named: named, proceed: make(chan struct{}, 1)}
 	ex.done = func(r *reply) {
 		if r == nil {
 			// Client or mail store is gone, and the session with it. What was under way is traced all the same: who reads a
@@ -242,6 +248,9 @@ func (s *session) pipe(cmd *wire.Command, args []byte, traced func(*reply) (audi
 				s.traceLost(traced)
 			}
 			return
+		}
+		if named != nil && !r.ok() {
+			sel.followed.forget(ex.tag)
 		}
 		var err error = storeAnswer(r)
 		if traced != nil {

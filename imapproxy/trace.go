@@ -103,6 +103,7 @@ type selection struct {
 	// uidValidity is set by the mail store's reader before SELECT is answered.
 	uidValidity uint32
 	readOnly    bool
+	followed    followed // searches whose results the client is kept informed of
 }
 
 func (sel *selection) record(action audit.Action, request, uids string) audit.Record {

@@ -65,6 +65,8 @@ type exchange struct {
 	// data is offered each untagged response while the exchange is the oldest unanswered one, and answers whether it took
 	// it. It runs in who reads.
 	data func(*wire.ResponseReader, *wire.Response) (took bool, err error)
+	// named, if any, runs when the command has got its tag, before anything of it is sent.
+	named func(tag string)
 	// asked runs in who reads when the mail store first asks for more, before anything behind that is read.
 	asked func()
 	// proceed is sent to when the mail store asks for more ("+ …"); capacity one.
@@ -198,6 +200,9 @@ func (u *upstream) send(ctx context.Context, ex *exchange) error {
 	}
 	u.tags++
 	ex.tag = "p" + strconv.Itoa(u.tags)
+	if ex.named != nil {
+		ex.named(ex.tag)
+	}
 	u.queue = append(u.queue, ex)
 	if len(u.queue) == 1 { // its reader waits without a bound
 		u.boundLocked(0)
@@ -482,7 +487,7 @@ func (u *upstream) proceed() {
 func (u *upstream) untagged(resp *wire.Response) error {
 	ex := u.oldest()
 	u.in.Expect(ex != nil && !ex.asks)
-	if ex != nil && ex.data != nil {
+	if ex != nil && ex.data != nil && !ex.isNotOf(resp) {
 		if took, err := ex.data(u.in, resp); took || err != nil {
 			return err
 		}
@@ -502,6 +507,9 @@ func (u *upstream) untagged(resp *wire.Response) error {
 	}
 	if resp.Is("ESEARCH") {
 		return u.relaySearch(resp)
+	}
+	if resp.Is("NO") {
+		return u.relayRefusal(resp)
 	}
 	for _, name := range relayed {
 		if resp.Is(name) {

@@ -14,7 +14,7 @@ func Needs(command string) (Right, bool) {
 	case "LIST", "LSUB", "XLIST", "SUBSCRIBE", "MYRIGHTS", "GETACL", "LISTRIGHTS":
 		// The contract's GETACL answers only the caller's own entry, so that MYRIGHTS' right is enough.
 		return Lookup, true
-	case "SELECT", "EXAMINE", "STATUS", "FETCH", "SEARCH", "SORT", "THREAD", "COPY", "GETQUOTAROOT", "GETMETADATA":
+	case "SELECT", "EXAMINE", "STATUS", "FETCH", "SEARCH", "CANCELUPDATE", "SORT", "THREAD", "COPY", "GETQUOTAROOT", "GETMETADATA":
 		return Read, true
 	case "STORE":
 		return Read, true // and FlagRight of each flag
