@@ -233,7 +233,7 @@ func TestEndWhileReadingAlone(t *testing.T) {
 	var f *fixture
 	asked := make(chan struct{})
 	f = newFixture(t, func(o *Options) {
-		o.Stores = map[string]MailStore{"local": talkStore{func(_ net.Conn, command func(string) string) {
+		o.Stores = map[string]MailStore{"local": talkStore{talk: func(_ net.Conn, command func(string) string) {
 			command("")
 			command(opened)
 			command("* 1 FETCH (UID 9)\r\n# OK done\r\n")
