@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -101,6 +102,8 @@ type Acceptor struct {
 	log   *slog.Logger
 	now   func() time.Time
 	rates rates
+	// blocks are what the bodies of messages are copied through.
+	blocks sync.Pool
 	// started is when this daemon began: what was accepted before, another one may have carried somewhere without writing it down.
 	started time.Time
 }

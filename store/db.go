@@ -26,12 +26,13 @@ var (
 var ErrLocked = errors.New("the state is in use by another process")
 
 // Sizes of the engine, as measured. Whoever makes a table, of which a compaction has ten at a time, holds buffers of a mem table's or a table's
-// size, and Badger keeps eight of those: they decide how much memory it takes. Badger takes no value above 15 % of a mem table.
+// size and more, and Badger keeps eight of those, as large as the largest use made them: they decide how much memory it takes. Badger takes no value
+// above 15 % of a mem table, nor a threshold.
 const (
-	memTableSize   = 4 << 20
+	memTableSize   = 2 << 20
 	tableSize      = 256 << 10 // of the uppermost level; the next have twice as much
 	valueLogSize   = 64 << 20  // preallocated twofold, sparse; holds nothing, since every value is below the threshold
-	valueThreshold = 512 << 10
+	valueThreshold = 300 << 10
 	blockCacheSize = 16 << 20
 )
 
@@ -153,8 +154,8 @@ func (db *DB) open() (*engine, error) {
 	opt.MemTableSize = memTableSize
 	opt.NumMemtables = 2
 	opt.BaseTableSize = tableSize
-	opt.NumLevelZeroTables = 4
-	opt.NumLevelZeroTablesStall = 8
+	opt.NumLevelZeroTables = 8
+	opt.NumLevelZeroTablesStall = 16
 	opt.NumCompactors = 2
 	opt.BlockCacheSize = blockCacheSize
 	opt.Compression = options.Snappy // what is not written, and not mapped, is worth more than the time this takes
