@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"balorg/configs"
@@ -26,7 +25,7 @@ saving one of its files.`,
 				return usagef("takes no arguments")
 			}
 			outlivePipes()
-			collectSooner()
+			tuneCollector(ctx)
 			hup := make(chan os.Signal, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
@@ -42,17 +41,6 @@ saving one of its files.`,
 // outlivePipes keeps a daemon from being killed by its next line of log when whoever read that is gone: it would leave clients without a
 // word, and the demo its folder.
 func outlivePipes() { signal.Ignore(syscall.SIGPIPE) }
-
-// heapGrowth is by how much of itself, in percent, the heap may grow until the collector's next round. Most of a busy daemon's heap are the buffers of
-// its engine, which hold no pointers and cost a round nothing: half of Go's default is memory saved at no price.
-const heapGrowth = 50
-
-// collectSooner sets that, unless the environment says otherwise.
-func collectSooner() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(heapGrowth)
-	}
-}
 
 func configPath(f *flags) string {
 	if f.config != "" {
