@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -22,8 +21,12 @@ import (
 // DefaultShrink is how much smaller than the one before a file may be, in per cent, before it is taken for a broken one.
 const DefaultShrink = 10
 
-// importGrowth is by how many per cent the heap may grow between two rounds of the collector while an import is under way.
-const importGrowth = 30
+// By how many per cent the heap may grow between two rounds of the collector while an import is under way: while rows are gathered, and while the index is built, when
+// there are two, and what is on the heap has few pointers, so that a round costs little.
+const (
+	importGrowth = 30
+	buildGrowth  = 5
+)
 
 // ErrShrunk is a file that has lost too many entries; --force takes it.
 var ErrShrunk = errors.New("the file has far fewer mailboxes than the directory that is served")
@@ -223,7 +226,8 @@ func (m *Importer) replace(ctx context.Context, i *Import, b *index.Builder, pro
 	if err := b.Sort(); err != nil {
 		return fmt.Errorf("importing %s: %w", i.File, err)
 	}
-	runtime.GC() // how far the heap may grow is reckoned from what is left of it: what reading and sorting needed is to be no part of that
+	debug.SetGCPercent(buildGrowth) // Import sets it back
+	debug.FreeOSMemory()            // what reading and sorting needed is not needed again, and the index is about to be
 	current, err := m.table.Current(ctx)
 	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, ErrDamaged) {
 		return err
@@ -237,6 +241,7 @@ func (m *Importer) replace(ctx context.Context, i *Import, b *index.Builder, pro
 	of := *i
 	building.Go(func() { x, failed = build(b, of) })
 	err = m.table.replace(ctx, i, b, func(done, all int) { progress(Stage{"writing", int64(done), int64(all)}) })
+	debug.FreeOSMemory() // the index needs the most towards its end
 	building.Wait()
 	if err != nil {
 		return err

@@ -160,6 +160,7 @@ func (t *Table) writeBlocks(ctx context.Context, i *Import, b *index.Builder, pr
 		block   []byte
 		pending [][]byte
 		size    int
+		press   compressor
 	)
 	write := func() error {
 		err := t.st.Update(ctx, func(tx store.Writer) error {
@@ -178,7 +179,7 @@ func (t *Table) writeBlocks(ctx context.Context, i *Import, b *index.Builder, pr
 		return ctx.Err()
 	}
 	pack := func() error {
-		packed, err := compress(block)
+		packed, err := press.pack(block)
 		if err != nil {
 			return err
 		}
@@ -296,20 +297,30 @@ func eachRecord(block []byte, fn func([]byte) error) (n int, err error) {
 	return n, nil
 }
 
-// compress packs a block: fast, since an import waits for it.
-func compress(block []byte) ([]byte, error) {
-	var packed bytes.Buffer
-	w, err := flate.NewWriter(&packed, flate.BestSpeed)
-	if err != nil {
+// compressor packs blocks: fast, since an import waits for it, and in memory that is used again, of which it needs ten times a block's.
+type compressor struct {
+	w      *flate.Writer
+	packed bytes.Buffer
+}
+
+func (c *compressor) pack(block []byte) ([]byte, error) {
+	c.packed.Reset()
+	if c.w == nil {
+		w, err := flate.NewWriter(&c.packed, flate.BestSpeed)
+		if err != nil {
+			return nil, err
+		}
+		c.w = w
+	} else {
+		c.w.Reset(&c.packed)
+	}
+	if _, err := c.w.Write(block); err != nil {
 		return nil, err
 	}
-	if _, err := w.Write(block); err != nil {
+	if err := c.w.Close(); err != nil {
 		return nil, err
 	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return packed.Bytes(), nil
+	return bytes.Clone(c.packed.Bytes()), nil
 }
 
 // Check implements store.Checker: the directory that is served is whole. Blocks of an import that was cut off are none of it.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -28,8 +29,9 @@ var ErrTooMany = errors.New("the directory has too many entries")
 type Builder struct {
 	chunks  [][]byte
 	records [][]byte
-	sorted  bool
-	shared  bool // the display names are the common names
+	block   *writer // where the index is to be; the records are in it once they are in order
+	stored  section // the records in it
+	shared  bool    // the display names are the common names
 }
 
 // Add adds an entry, which must have a common name and an address, and answers its number here: Set and Record know it by that. The attributes
@@ -76,33 +78,24 @@ func (b *Builder) Build(info Info, constants []entry.Attribute) (*Index, error) 
 		return nil, err
 	}
 	b.shared = b.sharesName()
-	size := 0
-	for _, r := range b.records {
-		size += len(r)
-	}
-	m, err := newMemory(3 * size)
-	if err != nil {
-		return nil, err
-	}
-	w := &writer{m: m, used: headerSize}
+	w := b.block
 	var l layout
 	l.info = info
 	l.entries = uint32(len(b.records))
-	l.recordOffsets, l.records = b.write(w, size)
+	l.recordOffsets, l.records = b.offsets(w), b.stored
 	b.columns(w, &l)
 	if b.shared {
 		l.columns[schema.DisplayName] = l.columns[schema.CN]
 	}
 	l.uuids = w.numbers(b.uuidTable())
-	err = w.err
+	err := w.err
 	if err == nil {
 		err = l.seal(w)
 	}
 	if err != nil {
-		m.free()
 		return nil, err
 	}
-	return open(m, constants)
+	return open(w.m, constants)
 }
 
 // sortKey puts an entry in its place without looking at its record as a rule.
@@ -115,16 +108,58 @@ type sortKey struct {
 
 // Sort puts the records in the order the index has them in: by folded common name, then address. Afterwards nothing is added any more.
 func (b *Builder) Sort() error {
-	if b.sorted {
+	if b.block != nil {
 		return nil
 	}
+	keys, err := b.sortKeys()
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(keys, func(a, b sortKey) int {
+		if a.head != b.head {
+			return cmp.Compare(a.head, b.head)
+		}
+		return cmp.Or(bytes.Compare(a.name, b.name), bytes.Compare(a.mail, b.mail))
+	})
+	size := 0
+	for i := range keys {
+		if i > 0 && bytes.Equal(keys[i].mail, keys[i-1].mail) && bytes.Equal(keys[i].name, keys[i-1].name) {
+			return fmt.Errorf("the address %s stands on two entries", keys[i].mail)
+		}
+		size += len(keys[i].record)
+	}
+	if uint64(size) > math.MaxUint32 {
+		return ErrTooMany
+	}
+	m, err := newMemory(mostMemory(size, len(keys)))
+	if err != nil {
+		return err
+	}
+	w := &writer{m: m, used: headerSize}
+	b.stored = section{uint64(w.used), uint64(size)}
+	// They go where they are to stay, and what holds them now is needed no longer: there is no time at which the index is there and they are, too.
+	for i := range keys {
+		record := w.room(len(keys[i].record))
+		copy(record, keys[i].record)
+		b.records[i] = record[:len(record):len(record)]
+	}
+	b.chunks, b.block = nil, w
+	return w.err
+}
+
+// mostMemory is more than an index of so many records of so many octets can need: texts have several times their length when they are folded, and of each three octets
+// there may be five in a list. They are addresses alone.
+func mostMemory(size, records int) int { return 72*size + 256*records + 64<<20 }
+
+// sortKeys are those of the records, in the order in which they came.
+func (b *Builder) sortKeys() ([]sortKey, error) {
 	keys := make([]sortKey, len(b.records))
 	var names []byte
 	for i, record := range b.records {
 		k := sortKey{record: record}
 		name, mail, err := identify(record)
 		if err != nil {
-			return fmt.Errorf("entry %d: %w", i+1, err)
+			return nil, fmt.Errorf("entry %d: %w", i+1, err)
 		}
 		if cap(names)-len(names) < len(name) {
 			names = make([]byte, 0, max(chunk, len(name)))
@@ -137,20 +172,7 @@ func (b *Builder) Sort() error {
 		k.head = binary.BigEndian.Uint64(head[:])
 		keys[i] = k
 	}
-	slices.SortFunc(keys, func(a, b sortKey) int {
-		if a.head != b.head {
-			return cmp.Compare(a.head, b.head)
-		}
-		return cmp.Or(bytes.Compare(a.name, b.name), bytes.Compare(a.mail, b.mail))
-	})
-	for i := range keys {
-		if i > 0 && bytes.Equal(keys[i].mail, keys[i-1].mail) && bytes.Equal(keys[i].name, keys[i-1].name) {
-			return fmt.Errorf("the address %s stands on two entries", keys[i].mail)
-		}
-		b.records[i] = keys[i].record
-	}
-	b.sorted = true
-	return nil
+	return keys, nil
 }
 
 // identify answers the lowest folded common name of a record, and its address.
@@ -207,26 +229,19 @@ func eachOctets(values []byte, fn func([]byte) error) error {
 	return nil
 }
 
-func (b *Builder) write(w *writer, size int) (offsets, records section) {
+// offsets writes where each record begins, and the last ends.
+func (b *Builder) offsets(w *writer) section {
 	list := make([]uint32, 0, len(b.records)+1)
 	at := uint32(0)
 	for _, r := range b.records {
 		list = append(list, at)
 		at += uint32(len(r))
 	}
-	if uint64(size) > uint64(at) {
-		w.err = errors.Join(w.err, ErrTooMany) // more than 4 GB
-	}
-	offsets = w.numbers(append(list, at))
-	records = section{uint64(w.used), uint64(size)}
-	for _, r := range b.records {
-		copy(w.room(len(r)), r)
-	}
-	return offsets, records
+	return w.numbers(append(list, at))
 }
 
 // together is how many columns are collected in one walk over the records: enough that walking costs little, few enough that every processor has some.
-const together = 6
+const together = 4
 
 // columns builds every column, on all processors.
 func (b *Builder) columns(w *writer, l *layout) {
@@ -247,6 +262,7 @@ func (b *Builder) columns(w *writer, l *layout) {
 				w.err = errors.Join(w.err, err)
 				for _, c := range columns {
 					l.columns[c.attribute] = c.write(w, uint32(len(b.records)))
+					*c = columnBuilder{} // its memory is another's now
 				}
 				mu.Unlock()
 			}

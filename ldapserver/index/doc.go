@@ -25,6 +25,8 @@ type u32s []byte
 
 func (s u32s) at(i uint32) uint32 { return binary.LittleEndian.Uint32(s[4*uint64(i):]) }
 
+func (s u32s) set(i, n uint32) { binary.LittleEndian.PutUint32(s[4*uint64(i):], n) }
+
 func (s u32s) len() uint32 { return uint32(len(s) / 4) }
 
 // none stands in forward for an entry without a value; several marks a place in overflow.

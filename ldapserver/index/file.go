@@ -43,7 +43,7 @@ func (l *columnLayout) sections() []*section {
 
 // seal writes the header and cuts the block to its size.
 func (l *layout) seal(w *writer) error {
-	if err := w.m.resize(w.used); err != nil {
+	if err := w.m.cut(w.used); err != nil {
 		return err
 	}
 	le := binary.LittleEndian
@@ -81,7 +81,7 @@ func open(m *memory, constants []entry.Attribute) (*Index, error) {
 		return nil, ErrFile
 	}
 	x := &Index{
-		entries: le.Uint32(b[28:]), constants: constants, block: b,
+		entries: le.Uint32(b[28:]), constants: constants, block: b, memory: m,
 		info: Info{Generation: le.Uint64(b[32:]), Date: time.Unix(int64(le.Uint64(b[40:])), 0).UTC()},
 	}
 	at, ok := fixedHeader, true
@@ -107,7 +107,6 @@ func open(m *memory, constants []entry.Attribute) (*Index, error) {
 	if !ok {
 		return nil, ErrFile
 	}
-	m.freeWith(x)
 	return x, nil
 }
 
@@ -144,23 +143,23 @@ func Load(path string, constants []entry.Attribute) (*Index, error) {
 	if info.Size() < int64(headerSize) || info.Size() > 1<<36 {
 		return nil, ErrFile
 	}
-	m, err := newMemory(int(info.Size()))
+	x, err := load(f, int(info.Size()), constants)
 	if err != nil {
-		return nil, err
-	}
-	x, err := load(f, m, int(info.Size()), constants)
-	if err != nil {
-		m.free()
 		return nil, fmt.Errorf("loading the index: %w", err)
 	}
 	return x, nil
 }
 
-func load(f io.Reader, m *memory, size int, constants []entry.Attribute) (*Index, error) {
-	if size != len(m.b) {
-		if err := m.resize(size); err != nil {
-			return nil, err
-		}
+func load(f io.Reader, size int, constants []entry.Attribute) (*Index, error) {
+	m, err := newMemory(size)
+	if err == nil {
+		err = m.grow(size)
+	}
+	if err == nil {
+		err = m.cut(size)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if _, err := io.ReadFull(f, m.b); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFile, err)

@@ -28,6 +28,7 @@ type Index struct {
 	uuids     u32s
 	constants []entry.Attribute
 	block     []byte
+	memory    *memory // that the block is in
 }
 
 // Info is what was said of the index when it was built.

@@ -1,73 +1,66 @@
 package index
 
 import (
-	"encoding/binary"
 	"fmt"
 	"runtime"
 
 	"golang.org/x/sys/unix"
 )
 
-// memory is a block outside Go's heap: the collector neither scans it nor waits to double it.
+// memory is a block outside Go's heap: the collector neither scans it nor waits to double it. It is given back once nobody holds it any more, and never moves before.
 type memory struct {
-	b      []byte
-	mapped []byte // begins with b, and ends with a page of the system's
+	b       []byte // what can be used
+	reserve *reserve
 }
 
-// minMemory is what a block begins with.
-const minMemory = 1 << 20
+// reserve is the addresses of a block, of which those that are not used cost nothing.
+type reserve struct{ mapped []byte }
 
 // page is what a large block consists of, where the system lets it. A search looks at a dozen places all over the block, and of small pages there are so many
 // that where each is has to be looked up in memory, too.
 const page = 2 << 20
 
-func newMemory(size int) (*memory, error) {
-	size = max(size, minMemory)
-	b, err := unix.Mmap(-1, 0, inPages(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+// newMemory makes a block that is empty, and may have so many octets at most.
+func newMemory(most int) (*memory, error) {
+	b, err := unix.Mmap(-1, 0, inPages(most), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
 		return nil, fmt.Errorf("memory for the directory: %w", err)
 	}
-	m := &memory{b[:size], b}
-	m.advise()
+	m := &memory{b[:0], &reserve{b}}
+	runtime.AddCleanup(m, func(r *reserve) { unix.Munmap(r.mapped) }, m.reserve) //nolint:errcheck // nothing can be done about it
+	unix.Madvise(b, unix.MADV_HUGEPAGE)                                          //nolint:errcheck // where there are none, all of it still works
 	return m, nil
 }
 
-// inPages is the size of the pages that so many octets take. Small blocks have small ones.
-func inPages(size int) int {
-	if size < page {
-		return size
-	}
-	return (size + page - 1) / page * page
-}
+// inPages is the size of the pages that so many octets take.
+func inPages(size int) int { return roundUp(max(size, 1), page) }
 
-func (m *memory) advise() {
-	if len(m.mapped) >= page {
-		unix.Madvise(m.mapped, unix.MADV_HUGEPAGE) //nolint:errcheck // where there are none, all of it still works
-	}
-}
+func roundUp(size, unit int) int { return (size + unit - 1) / unit * unit }
 
-// resize moves the block if it must. What pointed into it is void.
-func (m *memory) resize(size int) error {
-	b, err := unix.Mremap(m.mapped, inPages(size), unix.MREMAP_MAYMOVE)
-	if err != nil {
+// grow makes so many octets of it usable.
+func (m *memory) grow(size int) error {
+	if size > len(m.reserve.mapped) {
+		return ErrTooMany
+	}
+	if err := unix.Mprotect(m.reserve.mapped[:inPages(size)], unix.PROT_READ|unix.PROT_WRITE); err != nil {
 		return fmt.Errorf("memory for the directory: %w", err)
 	}
-	m.b, m.mapped = b[:size], b
-	m.advise()
+	m.b = m.reserve.mapped[:size]
 	return nil
 }
 
-func (m *memory) free() {
-	if m.mapped != nil {
-		unix.Munmap(m.mapped) //nolint:errcheck // nothing can be done about it
-		m.b, m.mapped = nil, nil
+// cut gives back what is behind so many octets. A small block then has small pages.
+func (m *memory) cut(size int) error {
+	b, err := unix.Mremap(m.reserve.mapped, roundUp(size, unix.Getpagesize()), 0)
+	if err != nil {
+		return fmt.Errorf("memory for the directory: %w", err)
 	}
+	m.b, m.reserve.mapped = b[:size], b
+	return nil
 }
 
-// freeWith frees the block once nobody holds x any more. A search holds its index until its last entry is written.
-func (m *memory) freeWith(x *Index) {
-	runtime.AddCleanup(x, func(b []byte) { unix.Munmap(b) }, m.mapped) //nolint:errcheck // as in free
-}
+// growth is how much more of a block is made usable at once.
+const growth = 4 * page
 
 // writer fills a block from its start.
 type writer struct {
@@ -82,7 +75,7 @@ func (w *writer) room(n int) []byte {
 		return make([]byte, n) // what is written goes nowhere; the error is answered at the end
 	}
 	if need := w.used + n; need > len(w.m.b) {
-		if w.err = w.m.resize(max(need, 2*len(w.m.b))); w.err != nil {
+		if w.err = w.m.grow(max(need, min(need+growth, len(w.m.reserve.mapped)))); w.err != nil {
 			return make([]byte, n)
 		}
 	}
@@ -94,17 +87,28 @@ func (w *writer) room(n int) []byte {
 // section is a part of the block.
 type section struct{ offset, length uint64 }
 
+// place makes place for n octets, and answers which section that is.
+func (w *writer) place(n int) (section, []byte) {
+	s := section{uint64(w.used), uint64(n)}
+	return s, w.room(n)
+}
+
+// list makes place for n numbers.
+func (w *writer) list(n uint32) (section, u32s) {
+	s, place := w.place(4 * int(n))
+	return s, place
+}
+
 func (w *writer) octets(b []byte) section {
-	s := section{uint64(w.used), uint64(len(b))}
-	copy(w.room(len(b)), b)
+	s, place := w.place(len(b))
+	copy(place, b)
 	return s
 }
 
 func (w *writer) numbers(list []uint32) section {
-	s := section{uint64(w.used), 4 * uint64(len(list))}
-	place := w.room(4 * len(list))
+	s, place := w.list(uint32(len(list)))
 	for i, n := range list {
-		binary.LittleEndian.PutUint32(place[4*i:], n)
+		place.set(uint32(i), n)
 	}
 	return s
 }

@@ -18,14 +18,12 @@ func (c *columnBuilder) write(w *writer, entries uint32) columnLayout {
 	l := columnLayout{values: c.count()}
 	l.offsets, l.dict = w.numbers(c.offsets), w.octets(c.dict)
 	l.hash = w.numbers(hashTable(c.count(), c.text))
-	forward, overflow, present := c.forward(entries)
-	l.present = present
-	l.forward, l.overflow = w.numbers(forward), w.numbers(overflow)
-	starts, postings := c.postings()
-	l.starts, l.postings = w.numbers(starts), w.numbers(postings)
+	var overflow []uint32
+	l.forward, overflow, l.present = c.forward(w, entries)
+	l.overflow = w.numbers(overflow)
+	l.starts, l.postings = c.postings(w)
 	if hasGrams(c.attribute) && c.count() >= minGramValues {
-		at, list := c.gramLists()
-		l.gramAt, l.grams = w.numbers(at), w.octets(list)
+		l.gramAt, l.grams = c.gramLists(w)
 	}
 	return l
 }
@@ -43,11 +41,11 @@ func hasGrams(a schema.Attribute) bool {
 	}
 }
 
-// forward answers the ids of each entry.
-func (c *columnBuilder) forward(entries uint32) (forward, overflow []uint32, present uint32) {
-	forward = make([]uint32, entries)
-	for i := range forward {
-		forward[i] = none
+// forward writes the ids of each entry.
+func (c *columnBuilder) forward(w *writer, entries uint32) (s section, overflow []uint32, present uint32) {
+	s, forward := w.list(entries)
+	for i := range entries {
+		forward.set(i, none)
 	}
 	var ids []uint32
 	for i := 0; i < len(c.pairs); {
@@ -58,22 +56,22 @@ func (c *columnBuilder) forward(entries uint32) (forward, overflow []uint32, pre
 		}
 		present++
 		if slices.Sort(ids); len(slices.Compact(ids)) == 1 {
-			forward[at] = ids[0]
+			forward.set(at, ids[0])
 			continue
 		}
 		ids = slices.Compact(ids)
-		forward[at] = several | uint32(len(overflow))
+		forward.set(at, several|uint32(len(overflow)))
 		overflow = append(append(overflow, uint32(len(ids))), ids...)
 	}
-	return forward, overflow, present
+	return s, overflow, present
 }
 
-// postings answers the entries of each value.
-func (c *columnBuilder) postings() (starts, postings []uint32) {
+// postings writes the entries of each value. The pairs are gone then.
+func (c *columnBuilder) postings(w *writer) (at, entries section) {
 	// Two values of one entry may fold to the same.
-	distinct := c.pairs[:0:0]
+	distinct := c.pairs[:0]
 	seen := make([]uint32, c.count()) // the entry that had the value last, plus one
-	starts = make([]uint32, c.count()+1)
+	starts := make([]uint32, c.count()+1)
 	for _, p := range c.pairs {
 		if seen[p.value] != p.entry+1 {
 			seen[p.value] = p.entry + 1
@@ -84,30 +82,31 @@ func (c *columnBuilder) postings() (starts, postings []uint32) {
 	for i := 1; i < len(starts); i++ {
 		starts[i] += starts[i-1]
 	}
-	postings = make([]uint32, len(distinct))
-	next := slices.Clone(starts)
+	at = w.numbers(starts)
+	entries, postings := w.list(uint32(len(distinct)))
 	for _, p := range distinct {
-		postings[next[p.value]] = p.entry
-		next[p.value]++
+		postings.set(starts[p.value], p.entry)
+		starts[p.value]++
 	}
-	return starts, postings
+	c.pairs = nil
+	return at, entries
 }
 
-// gramLists answers the values of each gram, as differences: their sizes are counted first, so that one list of the exact size holds all.
-func (c *columnBuilder) gramLists() (at []uint32, lists []byte) {
+// gramLists writes the values of each gram, as differences: their sizes are counted first, so that one list of the exact size holds all.
+func (c *columnBuilder) gramLists(w *writer) (at, lists section) {
 	last := make([]uint32, grams) // the id written last, plus one
 	sizes := make([]uint32, grams+1)
 	c.eachGram(last, func(g, delta uint32) { sizes[g+1] += uvarintSize(delta) })
 	for g := 1; g < len(sizes); g++ {
 		sizes[g] += sizes[g-1]
 	}
-	lists = make([]byte, sizes[grams])
-	next := slices.Clone(sizes[:grams])
+	at = w.numbers(sizes)
+	lists, place := w.place(int(sizes[grams]))
 	clear(last)
 	c.eachGram(last, func(g, delta uint32) {
-		next[g] += uint32(binary.PutUvarint(lists[next[g]:], uint64(delta)))
+		sizes[g] += uint32(binary.PutUvarint(place[sizes[g]:], uint64(delta)))
 	})
-	return sizes, lists
+	return at, lists
 }
 
 // eachGram calls fn with every gram of every value, each once a value, and how far the value's id, plus one, is from that of the one before.
