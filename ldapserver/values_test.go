@@ -51,11 +51,17 @@ func TestMatchedValues(t *testing.T) {
 	}{
 		{"one value of one attribute", []string{"l"}, false, []string{"(l=*montreuil)"}, map[string][]string{"l": {"MONTREUIL"}}},
 		{
-			"all values of one, some of another, none of a third: it is there without", []string{"cn", "l", "IdentifiantPM"}, false, []string{"(cn=*)", "(l=mont*)"},
+			"all values of one, some of another, none of a third: it is there without",
+			[]string{"cn", "l", "IdentifiantPM"},
+			false,
+			[]string{"(cn=*)", "(l=mont*)"},
 			map[string][]string{"cn": {"Jean VALJEAN"}, "l": {"MONTREUIL", "Montélimar"}, "IdentifiantPM": {}},
 		},
 		{
-			"several items of one attribute", []string{"l", "TypeIdentifiantPM"}, false, []string{"(l=toulon)", "(l=*elim*)", "(l~=TOULON)", "(TypeIdentifiantPM:caseIgnoreMatch:=siren)"},
+			"several items of one attribute",
+			[]string{"l", "TypeIdentifiantPM"},
+			false,
+			[]string{"(l=toulon)", "(l=*elim*)", "(l~=TOULON)", "(TypeIdentifiantPM:caseIgnoreMatch:=siren)"},
 			map[string][]string{"l": {"Montélimar", "TOULON"}, "TypeIdentifiantPM": {"SIREN"}},
 		},
 		{"another name of the attribute, another form of the value", []string{"localityName", "IdentifiantPM"}, false, []string{"(localityName=MONTELIMAR)", "(IdentifiantPM=1310000005)"}, map[string][]string{"l": {"Montélimar"}, "IdentifiantPM": {"310000005"}}},
@@ -119,7 +125,9 @@ func TestMatchedValuesElsewhere(t *testing.T) {
 		for _, e := range result.Entries {
 			for _, a := range e.Attributes {
 				for _, v := range a.Values {
-					if !(a.Name == "mail" && strings.HasSuffix(v, "@sapins.mssante.fr")) && !(a.Name == "ou" && strings.EqualFold(v, "local")) {
+					switch {
+					case a.Name == "mail" && strings.HasSuffix(v, "@sapins.mssante.fr"), a.Name == "ou" && strings.EqualFold(v, "local"):
+					default:
 						t.Errorf("with %v: %s has %s: %s", more, e.DN, a.Name, v)
 					}
 				}

@@ -141,7 +141,7 @@ func (b *Builder) Sort() error {
 	for i := range keys {
 		record := w.room(len(keys[i].record))
 		copy(record, keys[i].record)
-		b.records[i] = record[:len(record):len(record)]
+		b.records[i] = slices.Clip(record)
 	}
 	b.chunks, b.block = nil, w
 	return w.err
