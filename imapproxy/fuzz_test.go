@@ -24,7 +24,7 @@ func (c *faultCounter) Write(p []byte) (int, error) {
 // FuzzSession says anything in each state of the protocol: before login, authenticated, selected, reading only. The session
 // must end when its client does, without a fault and with nothing left behind.
 func FuzzSession(f *testing.F) {
-	for state := range byte(4) {
+	for state := range byte(6) {
 		for _, seed := range []string{
 			"a CAPABILITY\r\nb NOOP\r\nc LOGOUT\r\n",
 			"a LOGIN {3}\r\nabc {2+}\r\nok\r\n",
@@ -40,6 +40,8 @@ func FuzzSession(f *testing.F) {
 			"a IDLE\r\nDONE\r\nb IDLE\r\nnot done\r\nc EXPUNGE\r\nd CLOSE\r\n",
 			"a COPY 1 Comptes/" + secretariat + "/INBOX\r\nb UID MOVE 1:* Comptes/" + secretariat + "/INBOX\r\nc UNSELECT\r\n",
 			"a GETQUOTAROOT INBOX\r\nb GETQUOTA " + claire + "\r\nc MYRIGHTS INBOX\r\nd GETACL INBOX\r\ne LISTRIGHTS INBOX x\r\nf SETACL INBOX x lr\r\n",
+			"a CREATE \"\xc3\xa9 & x\"\r\nb LIST \"\" \"\xc3\xa9*\" RETURN (STATUS (SIZE))\r\nc APPEND \"\xc3\xa9 & x\" UTF8 (~{9+}\r\nA: \xc3\xa9\r\n\r\n)\r\nd SELECT \"\xc3\xa9 & x\"\r\ne UID SEARCH ALL\r\nf CLOSE\r\n",
+			"a APPEND INBOX {9+}\r\nA: \xc3\xa9\r\n\r\n {1+}\r\nx\r\nb SELECT \"\xe9\"\r\nc DELETE &AOk-\r\n",
 			"a STATUS INBOX (MESSAGES UIDNEXT)\r\nb EXAMINE INBOX\r\nc UID EXPUNGE 1\r\nd CHECK\r\n",
 		} {
 			f.Add(state, []byte(seed))
@@ -52,6 +54,8 @@ func FuzzSession(f *testing.F) {
 		"p1 LOGIN " + claire + " ok\r\n",
 		"p1 LOGIN " + claire + " ok\r\np2 APPEND INBOX {12+}\r\nSubject: x\r\n\r\np3 SELECT INBOX\r\n",
 		"p1 LOGIN " + paul + " ok\r\np2 SELECT Comptes/" + secretariat + "/INBOX\r\n",
+		"p1 LOGIN " + claire + " ok\r\np2 ENABLE UTF8=ACCEPT\r\n",
+		"p1 LOGIN " + claire + " ok\r\np2 ENABLE IMAP4rev2\r\np3 SELECT Comptes/" + secretariat + "/INBOX\r\n",
 	}
 	f.Fuzz(func(t *testing.T, state byte, input []byte) {
 		ours, theirs := net.Pipe()

@@ -22,6 +22,7 @@ var commandSeeds = []string{
 	"APPEND INBOX {1+}\r\na (\\Seen) {1+}\r\nb", "REPLACE 1 INBOX {1+}\r\na", "UID REPLACE * {5+}\r\nINBOX ~{1+}\r\na", "CREATE u (USE (\\Sent))",
 	"FETCH 1:* (BINARY.PEEK[1] BINARY.SIZE[2.1] BINARY[3]<2.4>)", "FETCH 1:* (EMAILID THREADID SAVEDATE PREVIEW)", "FETCH 1 PREVIEW (LAZY)", "STATUS INBOX (MAILBOXID)",
 	"SEARCH SAVEDBEFORE 1-Jan-2030 SAVEDATESUPPORTED", "SEARCH OR EMAILID Mx THREADID y",
+	"ENABLE UTF8=ACCEPT", "ENABLE IMAP4rev2", "CREATE \"\xc3\xa9 & e\xcc\x81\"", "LIST \"\" \"\xc3\xa9*\"", "SELECT \"\xe9\"", "APPEND INBOX UTF8 (~{1+}\r\na)", "APPEND \"\xc3\xa9\" (a) UTF8 (~{1+}\r\na) {1+}\r\nb",
 	"ENABLE QRESYNC", "SELECT INBOX (QRESYNC (1 1 1:9 (1,2 1,2)))", "UID FETCH 1:* (UID) (CHANGEDSINCE 1 VANISHED)",
 	"SEARCH RETURN (UPDATE CONTEXT) * TEXT a", "UID SEARCH RETURN (UPDATE PARTIAL 2:1) UID 2:* $", "SORT RETURN (UPDATE) (DATE) UTF-8 ALL", "CANCELUPDATE \"a\" b",
 	"SEARCH RETURN (SAVE) ALL", "FETCH $ UID", "UID SEARCH UID $",
@@ -35,6 +36,8 @@ func FuzzSession(f *testing.F) {
 		f.Add(uint8(0), []byte(s))
 		f.Add(uint8(1), []byte(s))
 		f.Add(uint8(2), []byte(s))
+		f.Add(uint8(3), []byte(s))
+		f.Add(uint8(4), []byte(s))
 	}
 	srv := newServer(f)
 	seed := dial(f, srv, embedded.Who{})
@@ -54,7 +57,9 @@ func FuzzSession(f *testing.F) {
 		if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		open := [...]string{"", "u0 SELECT INBOX\r\n", "u0 EXAMINE INBOX\r\n"}[state%3]
+		open := [...]string{
+			"", "u0 SELECT INBOX\r\n", "u0 EXAMINE INBOX\r\n", "u0 ENABLE UTF8=ACCEPT\r\n", "u0 ENABLE IMAP4rev2\r\nu0 SELECT INBOX\r\n",
+		}[state%5]
 		in := open + "u1 " + string(command) + "\r\nu2 LOGOUT\r\n"
 		if _, err := io.WriteString(conn, in); err != nil {
 			return // it has said BYE
