@@ -228,3 +228,38 @@ func TestUTF8Search(t *testing.T) {
 	c.no("ID (\"name\" \"\xe9\")", "BAD")
 	c.ok(`ID ("name" "é")`)
 }
+
+// TestNamesOfAServer: an IMAP server's names have its own prefix and delimiter in UTF-8 as well, from before the first that is said; and one that came to a
+// session which has enabled what it lacks is spoken to in modified UTF-7.
+func TestNamesOfAServer(t *testing.T) {
+	for _, tt := range []struct {
+		has                    bool
+		asked, answered, named string
+	}{
+		{true, `STATUS "INBOX.R&D.Été" (MESSAGES)`, `"INBOX.R&D.Été"`, `* LIST (\HasNoChildren) "/" "R&D/Été"`},
+		{false, `STATUS INBOX.R&-D.&AMk-t&AOk- (MESSAGES)`, `INBOX.R&-D.&AMk-t&AOk-`, `* LIST (\HasNoChildren) "/" "R&D/Été"`},
+	} {
+		server := &scriptStore{answers: map[string]string{
+			"STATUS": "* STATUS " + tt.answered + " (MESSAGES 3)\r\n", "LIST": "* LIST () \".\" INBOX\r\n* LIST () \".\" " + tt.answered + "\r\n", "ENABLE": "* ENABLED UTF8=ACCEPT\r\n",
+		}}
+		if tt.has {
+			server.caps = []string{"ENABLE", utf8Accept}
+		}
+		f := newFixture(t, func(o *Options) { o.Stores["local"] = sayingStore{server, []string{utf8Accept}} })
+		c := f.login(claire)
+		c.ok("ENABLE UTF8=ACCEPT")
+		if got := c.ok(`STATUS "R&D/Été" (MESSAGES)`); got[0] != `* STATUS "R&D/Été" (MESSAGES 3)` {
+			t.Errorf("%q", got)
+		}
+		if got := c.ok(`LIST "" "R&D/*"`); !has(got, tt.named) {
+			t.Errorf("%q", got)
+		}
+		server.mu.Lock()
+		said := slices.Clone(server.said)
+		server.mu.Unlock()
+		asked, enabled := slices.Index(said, tt.asked), slices.Index(said, "ENABLE UTF8=ACCEPT")
+		if asked < 0 || tt.has && (enabled < 0 || enabled > asked) {
+			t.Errorf("the server was told %q", said)
+		}
+	}
+}

@@ -19,12 +19,13 @@ import (
 // before its OK. It takes messages, several at once too.
 type scriptStore struct {
 	answers map[string]string
+	caps    []string // beside those it always has
 	mu      sync.Mutex
 	said    []string // the commands, without tags, messages inline
 }
 
 func (s *scriptStore) Capabilities() []string {
-	return []string{"IMAP4rev1", "UIDPLUS", "LITERAL+", "MULTIAPPEND"}
+	return append([]string{"IMAP4rev1", "UIDPLUS", "LITERAL+", "MULTIAPPEND"}, s.caps...)
 }
 
 // scriptConn has the names of a Courier.
