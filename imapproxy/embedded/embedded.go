@@ -55,6 +55,7 @@ type Server struct {
 	buffers sync.Pool // of *[]byte with bufferSize octets
 	passing sync.Pool // of those with passBuffer
 	keys    sortKeys
+	threads sortKeys // the same of THREAD
 }
 
 // capabilities is what the server does, but for APPENDLIMIT. XCOPYTO is between the proxy and us (session.copyAcross).

@@ -157,6 +157,8 @@ func TestThread(t *testing.T) {
 		step{"THREAD ORDEREDSUBJECT UTF-8 ALL", []string{"* THREAD (4 5)(1 3)(2)", "OK…"}},
 		step{"THREAD REFERENCES UTF-8 ALL", []string{"* THREAD (1 2 (4)(3))(5)", "OK…"}},
 		step{"UID THREAD REFS US-ASCII ALL", []string{"* THREAD (2 3 (5)(4))(6)", "OK…"}},
+		step{"THREAD ORDEREDSUBJECT UTF-8 ALL", []string{"* THREAD (4 5)(1 3)(2)", "OK…"}}, // of what is remembered now
+		step{"THREAD REFERENCES UTF-8 ALL", []string{"* THREAD (1 2 (4)(3))(5)", "OK…"}},
 		step{"THREAD REFERENCES UTF-8 3:5", []string{"* THREAD ((4)(3)(5))", "OK…"}}, // what the search leaves out is not there
 		step{"THREAD references UTF-8 SEEN", []string{"* THREAD", "OK…"}},
 	)

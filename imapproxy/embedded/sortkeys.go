@@ -71,7 +71,7 @@ const maxKeyMemory = 48 << 20
 // keyCost is what an entry takes beside its octets.
 const keyCost = 48
 
-// sortKeys remembers packed keys. A body never changes, so that they hold for as long as it is there, for every folder that has it. When the
+// sortKeys remembers packed keys of SORT, or of THREAD. A body never changes, so that they hold for as long as it is there, for every folder that has it. When the
 // newer half is full, the older one goes.
 type sortKeys struct {
 	mu           sync.Mutex

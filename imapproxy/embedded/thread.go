@@ -7,6 +7,7 @@ import (
 
 	"balorg/imapproxy/order"
 	"balorg/imapproxy/wire"
+	"balorg/store/body"
 	"balorg/store/mailbox"
 	"balorg/store/mailbox/text"
 )
@@ -61,18 +62,41 @@ func (s *session) thread(cmd *wire.Command) error {
 // maxReferences is how many of the messages before it one message is threaded by: the nearest.
 const maxReferences = 100
 
-// threadable reads what threads are made of. Ids stand in the References of every later message of a thread: each is kept once.
+// threadable reads what threads are made of, and remembers it for the next time. Ids stand in the References of every later message of a
+// thread: each is kept once.
 func (s *session) threadable(seqs []uint32, byReferences bool) ([]order.Threaded, error) {
-	messages := make([]order.Threaded, 0, len(seqs))
+	messages, ids := make([]order.Threaded, len(seqs)), make([]body.ID, len(seqs))
+	for i, seq := range seqs {
+		if m, ok := s.view.Message(seq); ok {
+			ids[i] = m.Body
+		}
+	}
+	known := make([]packedKeys, len(seqs))
+	missing := s.srv.threads.find(ids, known)
+	unknown := make([]uint32, len(missing))
+	for n, i := range missing {
+		unknown[n] = seqs[i]
+	}
+	for i, keys := range known {
+		if keys != "" {
+			messages[i] = keys.threaded(seqs[i])
+		}
+	}
 	t := threadReader{session: s, ids: make(map[string]string)}
-	err := s.view.Details(s.ctx, seqs, mailbox.WantStructure, func(seq uint32, d *mailbox.Detail) error {
+	n := 0
+	err := s.view.Details(s.ctx, unknown, mailbox.WantStructure, func(seq uint32, d *mailbox.Detail) (err error) {
+		i := missing[n]
+		n++
 		meta, ok := s.view.Message(seq)
 		if !ok || d == nil { // expunged by another session: it is told of all the same, since the client still counts it
-			messages = append(messages, order.Threaded{Seq: seq, Sent: meta.Date.Unix()})
+			messages[i] = order.Threaded{Seq: seq, Sent: meta.Date.Unix()}
 			return s.ctx.Err()
 		}
-		m, err := t.message(seq, &meta, d, byReferences)
-		messages = append(messages, m)
+		dated := false
+		if messages[i], dated, err = t.message(seq, &meta, d, byReferences); err == nil && byReferences && dated {
+			known[i] = packThread(&messages[i])
+			s.srv.threads.keep(ids, known, missing[n-1:n])
+		}
 		return err
 	})
 	return messages, err
@@ -84,21 +108,22 @@ type threadReader struct {
 	memory int
 }
 
-func (t *threadReader) message(seq uint32, meta *mailbox.Meta, d *mailbox.Detail, byReferences bool) (m order.Threaded, err error) {
+// message answers what threads are made of, and whether the message itself says when it was sent: else that is when it came into this folder.
+func (t *threadReader) message(seq uint32, meta *mailbox.Meta, d *mailbox.Detail, byReferences bool) (m order.Threaded, dated bool, err error) {
 	fields := fieldsOf(d.Envelope)
 	m = order.Threaded{Seq: seq, Sent: meta.Date.Unix()}
 	if sent, ok := order.SentDate(textOf(fields[envelopeDate])); ok {
-		m.Sent = sent.Unix()
+		m.Sent, dated = sent.Unix(), true
 	}
 	base, reply := order.BaseSubject(text.Decode(textOf(fields[envelopeSubject])))
 	m.Subject, m.Reply = t.once(order.Collate(base)), reply
 	if !byReferences {
-		return m, t.enough()
+		return m, dated, t.enough()
 	}
 	m.ID = t.once(order.ID(textOf(fields[envelopeMessageID])))
 	references, err := t.references(seq, d)
 	if err != nil {
-		return m, err
+		return m, dated, err
 	}
 	m.References = order.IDs(nil, references, maxReferences)
 	if len(m.References) == 0 { // RFC 5256, 3: then In-Reply-To may say it
@@ -109,7 +134,7 @@ func (t *threadReader) message(seq uint32, meta *mailbox.Meta, d *mailbox.Detail
 		m.References[i] = t.once(id)
 	}
 	t.memory += 16 * len(m.References)
-	return m, t.enough()
+	return m, dated, t.enough()
 }
 
 // references answers the field References. Where it was not kept apart when the message came, the header says it.
