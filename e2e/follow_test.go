@@ -182,6 +182,7 @@ func TestFollowedSearches(t *testing.T) {
 }
 
 func followedSearches(t *testing.T, c, other *client, folder string) {
+	t.Helper()
 	other.ok("CREATE %q", folder)
 	for i := range 8 {
 		other.append(folder, []string{"", `(\Seen)`, `(\Flagged)`}[i%3], message(fmt.Sprint("m", i), fmt.Sprint("sujet ", i), 300))

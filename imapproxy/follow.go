@@ -87,6 +87,8 @@ func (s *session) following(cmd *wire.Command) (args []byte, named func(tag stri
 	switch {
 	case strings.HasSuffix(cmd.Name, "SORT"): // that would be CONTEXT=SORT
 		refused = "Sorted results are not kept up to date"
+	case wire.NamesAge(cmd.Args): // Dovecot would count from now on for ever
+		refused = "Results that depend on the time of day are not kept up to date"
 	case sel.followed.full():
 		refused = "Too many results are kept up to date"
 	}

@@ -72,6 +72,9 @@ func TestFollowed(t *testing.T) {
 	says(t, "SORT", c.tagged("B04", "UID SORT RETURN (UPDATE) (DATE) UTF-8 ALL"),
 		`* NO [NOUPDATE "B04"] Sorted results are not kept up to date`, `* ESEARCH (TAG "B04") UID COUNT 2`, "OK UID SORT completed")
 
+	says(t, "time", c.tagged("B05", "SEARCH RETURN (UPDATE CONTEXT) NOT OLDER 60"),
+		`* NO [NOUPDATE "B05"] Results that depend on the time of day are not kept up to date`, `* ESEARCH (TAG "B05") COUNT 2`, "OK SEARCH completed")
+
 	// Of another mailbox nothing is told, in none under the tag of another.
 	c.ok("SELECT " + shared)
 	other.append("INBOX", "new", "")

@@ -48,7 +48,7 @@ func (r *found) follow(can bool) {
 	switch {
 	case !can:
 		refused = "Sorted results are not kept up to date"
-	case ages(r.fixed):
+	case r.fixed.Ages():
 		refused = "Results that depend on the time of day are not kept up to date"
 	case len(r.following.searches) == maxFollowed, len(r.following.searches) > 0 && kept > maxFollowedFound:
 		refused = "Too many results are kept up to date"
@@ -99,11 +99,6 @@ func (s *session) fix(key *wire.SearchKey) *wire.SearchKey {
 		}
 	}
 	return &fixed
-}
-
-// ages tells whether a key holds or not as time passes (RFC 5032).
-func ages(key *wire.SearchKey) bool {
-	return key.Op == wire.SearchOlder || key.Op == wire.SearchYounger || slices.ContainsFunc(key.Keys, func(k wire.SearchKey) bool { return ages(&k) })
 }
 
 // namesLast tells whether a key names the last message by UID.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // ParseReturns reads RETURN and what stands in its parentheses, if the arguments of SEARCH or SORT begin with it, and answers what follows. An option
@@ -95,27 +96,23 @@ func (p *searchParser) partial(s *Search) error {
 // AppendReturns appends RETURN with the options of a search. Where it has none a COUNT stands for them, since without any all results are told.
 func (s *Search) AppendReturns(b []byte) []byte {
 	var list []string
-	for _, option := range []struct {
-		asked bool
-		name  string
-	}{
-		{s.Min, "MIN"}, {s.Max, "MAX"}, {s.All, "ALL"}, {s.Count, "COUNT"}, {s.Save, "SAVE"}, {s.Context, "CONTEXT"}, {s.Update, "UPDATE"},
-		{s.Partial != NumRange{}, "PARTIAL " + FormatPartial(s.Partial)},
-	} {
-		if option.asked {
-			list = append(list, option.name)
+	add := func(asked bool, name string) {
+		if asked {
+			list = append(list, name)
 		}
 	}
+	add(s.Min, "MIN")
+	add(s.Max, "MAX")
+	add(s.All, "ALL")
+	add(s.Count, "COUNT")
+	add(s.Save, "SAVE")
+	add(s.Context, "CONTEXT")
+	add(s.Update, "UPDATE")
+	add(s.Partial != NumRange{}, "PARTIAL "+FormatPartial(s.Partial))
 	if len(list) == 0 || len(list) == 1 && s.Context {
 		list = append(list, "COUNT")
 	}
-	b = append(b, "RETURN ("...)
-	for i, option := range list {
-		if i > 0 {
-			b = append(b, ' ')
-		}
-		b = append(b, option...)
-	}
+	b = append(append(b, "RETURN ("...), strings.Join(list, " ")...)
 	return append(b, ')')
 }
 

@@ -300,11 +300,22 @@ func (k *SearchKey) UsesModSeq() bool {
 	return k.Op == SearchModSeq || slices.ContainsFunc(k.Keys, func(k SearchKey) bool { return k.UsesModSeq() })
 }
 
-// NamesModSeq tells whether the arguments of SEARCH, SORT or THREAD hold the key MODSEQ. Those of a SEARCH that we understand are looked at as
-// such; in others, which a mail store may understand, the word outside of strings is taken for it.
-func NamesModSeq(args []byte) bool {
+// Ages tells whether the key or one within it holds or not as time passes (RFC 5032).
+func (k *SearchKey) Ages() bool {
+	return k.Op == SearchOlder || k.Op == SearchYounger || slices.ContainsFunc(k.Keys, func(k SearchKey) bool { return k.Ages() })
+}
+
+// NamesModSeq tells whether the arguments of SEARCH, SORT or THREAD hold the key MODSEQ.
+func NamesModSeq(args []byte) bool { return names(args, (*SearchKey).UsesModSeq, "MODSEQ") }
+
+// NamesAge tells whether the arguments of SEARCH hold a key that ages.
+func NamesAge(args []byte) bool { return names(args, (*SearchKey).Ages, "OLDER", "YOUNGER") }
+
+// names tells whether arguments hold a key. Those of a SEARCH that we understand are looked at as such; in others, which a mail store may
+// understand, the words outside of strings are taken for it.
+func names(args []byte, uses func(*SearchKey) bool, words ...string) bool {
 	if s, err := ParseSearch(args); err == nil {
-		return s.Key.UsesModSeq()
+		return uses(&s.Key)
 	}
 	for p := NewParser(args); len(p.b) > 0; {
 		switch c := p.Peek(); {
@@ -313,7 +324,7 @@ func NamesModSeq(args []byte) bool {
 				return false
 			}
 		case isAtomChar(c):
-			if word, _ := p.Word(); word == "MODSEQ" {
+			if word, _ := p.Word(); slices.Contains(words, word) {
 				return true
 			}
 		default:
