@@ -139,8 +139,11 @@ func (d *dialogue) dial(mode int) *believer {
 		d.t.Fatal(err)
 	}
 	b := &believer{client: greeted(d.host.t, conn), mode: mode, known: map[string]snapshot{}}
-	if mode == qresyncMode {
+	switch mode {
+	case qresyncMode:
 		b.ok("ENABLE QRESYNC")
+	case condStoreMode: // it speaks IMAP4rev2, too
+		b.ok("ENABLE IMAP4rev2")
 	}
 	d.clients = append(d.clients, b)
 	return b
@@ -193,6 +196,8 @@ func (d *dialogue) hear(c *believer, command string, told []string, renumber boo
 		if m := countLine.FindStringSubmatch(line); m != nil {
 			n, _ := strconv.Atoi(m[1])
 			switch {
+			case m[2] == "RECENT" && c.mode == condStoreMode:
+				d.t.Fatalf("%s: %q to a client of IMAP4rev2", command, line)
 			case m[2] == "EXISTS" && n < len(c.uids):
 				d.t.Fatalf("%s: %q, but the client knows of %d", command, line, len(c.uids))
 			case m[2] == "EXISTS":

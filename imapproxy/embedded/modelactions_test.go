@@ -276,13 +276,11 @@ func (d *dialogue) search(*rapid.T) {
 	told, tagged := d.run(c, byUID != "", "%sSEARCH %s", byUID, flag)
 	d.must(tagged, "OK ")
 	found := map[uint32]bool{}
-	for n := range strings.FieldsSeq(strings.TrimPrefix(told[0], "* SEARCH")) {
-		i, _ := strconv.Atoi(n)
-		uid := uint32(i)
+	for _, n := range d.searched(c, told[0]) {
 		if byUID == "" {
-			uid = before[i-1]
+			n = before[n-1]
 		}
-		found[uid] = true
+		found[n] = true
 	}
 	for _, uid := range before {
 		msg, there := d.folders[c.folder].messages[uid]

@@ -72,7 +72,7 @@ func (d *dialogue) compareResults(c *believer, command string) {
 		again := "SEARCH " + r.key
 		told, tagged := answered(c.do("%s", again))
 		d.must(tagged, "OK ")
-		found := d.found(told[0], "* SEARCH")
+		found := d.searched(c, told[0])
 		d.hear(c, again, told[1:], false)
 		for i, uid := range c.uids {
 			n := uint32(i + 1)
@@ -96,6 +96,23 @@ func (d *dialogue) found(line, head string) (numbers []uint32) {
 		return nil
 	}
 	return d.numbers(strings.ReplaceAll(list, " ", ","))
+}
+
+var searchedLine = regexp.MustCompile(`^\* ESEARCH \(TAG "t\d+"\)(?: UID)?(?: ALL ([0-9,:]+))?$`)
+
+// searched answers the numbers that a SEARCH is answered with: to a client of IMAP4rev2 in an ESEARCH.
+func (d *dialogue) searched(c *believer, line string) []uint32 {
+	if c.mode != condStoreMode {
+		return d.found(line, "* SEARCH")
+	}
+	m := searchedLine.FindStringSubmatch(line)
+	if m == nil {
+		d.t.Fatalf("%q to a client of IMAP4rev2", line)
+	}
+	if m[1] == "" {
+		return nil
+	}
+	return d.numbers(m[1])
 }
 
 // follow begins to follow a search.
