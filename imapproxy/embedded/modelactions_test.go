@@ -374,6 +374,7 @@ func TestDialogues(t *testing.T) {
 }
 
 func testDialogues(t *testing.T, opt mailbox.Options) {
+	t.Helper()
 	host := &modelHost{t: t, dir: t.TempDir(), opt: opt}
 	host.open()
 	round := 0

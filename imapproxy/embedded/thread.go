@@ -92,7 +92,7 @@ func (s *session) threadable(seqs []uint32, byReferences bool) ([]order.Threaded
 			messages[i] = order.Threaded{Seq: seq, Sent: meta.Date.Unix()}
 			return s.ctx.Err()
 		}
-		dated := false
+		var dated bool
 		if messages[i], dated, err = t.message(seq, &meta, d, byReferences); err == nil && byReferences && dated {
 			known[i] = packThread(&messages[i])
 			s.srv.threads.keep(ids, known, missing[n-1:n])

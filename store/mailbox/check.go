@@ -194,7 +194,7 @@ func (c *checker) checkMarks(key folderKey, row *folderRow, complain func(string
 	err = eachMark(c.r, key, func(_ []byte, m mark, weighs uint32, err error) error {
 		if err != nil {
 			complain("a record of changed flags is damaged")
-			return nil
+			return nil //nolint:nilerr // it is reported
 		}
 		if m.modseq > row.HighestModSeq || m.uids[len(m.uids)-1].hi > row.UIDNext {
 			complain("flags were changed with modification sequence %d, or of messages, that were not given yet", m.modseq)

@@ -106,6 +106,7 @@ func TestBusyFolder(t *testing.T) {
 }
 
 func testBusyFolder(t *testing.T, opt mailbox.Options) {
+	t.Helper()
 	const sessions, steps, quota = 6, 150, 3 * 60
 	f := newFixture(t, opt)
 	folded, end := make(chan struct{}), make(chan struct{})

@@ -60,6 +60,6 @@ func (a *Account) foldWith(ctx context.Context, name string, rest restFunc) erro
 	if err != nil {
 		return err
 	}
-	defer v.Close() //nolint:errcheck // it was only read
+	defer v.Close()
 	return a.s.fold(ctx, v.x.key, rest)
 }

@@ -66,7 +66,7 @@ func (s *Store) foldRows(ctx context.Context, key folderKey, from uint32) (next 
 			return err
 		}
 		var found []message
-		next, err = uint32(math.MaxUint32), nil
+		next = math.MaxUint32
 		read := 0
 		err = scanMessages(tx, key, nil, from, func(m message) bool {
 			if read++; len(found) == s.foldedAtOnce || read > readAtOnce {

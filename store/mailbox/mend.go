@@ -185,7 +185,7 @@ func (m *mending) examineMarks(v store.Reader) error {
 	err := eachMark(v, m.key, func(k []byte, c mark, weighs uint32, err error) error {
 		if err != nil || m.readable && c.uids[len(c.uids)-1].hi > next {
 			m.drop, m.touch = append(m.drop, slices.Clone(k)), true
-			return nil
+			return nil //nolint:nilerr // it is mended
 		}
 		m.row.Unfolded += weighs
 		m.over = append(m.over, c)

@@ -423,6 +423,7 @@ func TestModel(t *testing.T) {
 }
 
 func testModel(t *testing.T, opt mailbox.Options) {
+	t.Helper()
 	f := newFixture(t, opt)
 	round := 0
 	rapid.Check(t, func(rt *rapid.T) {
