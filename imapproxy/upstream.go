@@ -83,6 +83,9 @@ type reply struct {
 
 func (r *reply) ok() bool { return r.status == "OK" }
 
+// greeted is a connection that tells the capabilities of its greeting when it is asked, and greets no more.
+type greeted interface{ Greeted() string }
+
 // openUpstream connects to the mail store of an account and reads its greeting.
 func openUpstream(ctx context.Context, s *session, account *policy.Account) (*upstream, error) {
 	ms, ok := s.p.opt.Stores[account.Mailstore]
@@ -103,6 +106,10 @@ func openUpstream(ctx context.Context, s *session, account *policy.Account) (*up
 	u.in = wire.NewResponseReader(u.watch())
 	if n, ok := conn.(named); ok {
 		u.names = n.Names()
+	}
+	if g, ok := conn.(greeted); ok {
+		u.caps = s.p.offered(account.Mailstore, g.Greeted())
+		return u, nil
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // the reader sees it
 	err = u.greeting()

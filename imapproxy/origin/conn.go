@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,8 +24,10 @@ type Names struct {
 type Conn struct {
 	net.Conn
 	in      *bufio.Reader // what came behind the login, then the connection
-	head    []byte        // the greeting of ours that is still to be read
+	fresh   bool          // it has not greeted
+	head    []byte        // what of the greeting is still to be read
 	caps    []string
+	list    string // of caps
 	names   Names
 	once    sync.Once
 	release func()
@@ -39,9 +40,19 @@ type Conn struct {
 	expire  *time.Timer
 }
 
-// greet makes the stream begin anew.
-func (c *Conn) greet() {
-	c.head = fmt.Appendf(nil, "* PREAUTH [CAPABILITY %s] ready\r\n", strings.Join(c.caps, " "))
+// Greeted answers the capabilities that the greeting would tell, in place of it.
+func (c *Conn) Greeted() string {
+	c.fresh = false
+	return c.list
+}
+
+// greeting tells whether something of the greeting is still to be read.
+func (c *Conn) greeting() bool {
+	if c.fresh {
+		c.fresh = false
+		c.head = fmt.Appendf(nil, "* PREAUTH [CAPABILITY %s] ready\r\n", c.list)
+	}
+	return len(c.head) > 0
 }
 
 // Names answers how the server calls folders.
@@ -49,7 +60,7 @@ func (c *Conn) Names() Names { return c.names }
 
 // Read reads the greeting of ours first.
 func (c *Conn) Read(p []byte) (int, error) {
-	if len(c.head) > 0 {
+	if c.greeting() {
 		n := copy(p, c.head)
 		if c.head = c.head[n:]; len(c.head) == 0 {
 			c.head = nil // it is not kept for as long as the connection
@@ -78,7 +89,7 @@ func (c *Conn) ahead() bool {
 
 // ReadBorrowed is Read that waits without a buffer and borrows one when something is there. Over TLS it answers errors.ErrUnsupported.
 func (c *Conn) ReadBorrowed(from socket.Lender) (int, error) {
-	if len(c.head) > 0 || c.ahead() {
+	if c.greeting() || c.ahead() {
 		return c.Read(from.Borrow())
 	}
 	conn, ok := c.Conn.(*socket.Conn)
@@ -91,7 +102,7 @@ func (c *Conn) ReadBorrowed(from socket.Lender) (int, error) {
 // CopyNTo writes the next n octets to w. Where w is made for it, and neither side is TLS, they stay in the kernel.
 func (c *Conn) CopyNTo(w io.Writer, n int64) (int64, error) {
 	src := io.Reader(c)
-	if tcp, ok := socket.TCP(c.Conn); ok && len(c.head) == 0 && (c.in == nil || c.in.Buffered() == 0) {
+	if tcp, ok := socket.TCP(c.Conn); ok && !c.greeting() && (c.in == nil || c.in.Buffered() == 0) {
 		src = tcp
 	}
 	return io.CopyN(w, src, n)

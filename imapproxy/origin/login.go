@@ -308,9 +308,7 @@ func (s *Store) opened(d *dialogue, namespace func() (Names, error)) (*Conn, err
 			return nil, err
 		}
 	}
-	c := &Conn{Conn: d.conn, in: d.in, caps: d.caps, names: names, store: s}
-	c.greet()
-	return c, nil
+	return &Conn{Conn: d.conn, in: d.in, fresh: true, caps: d.caps, names: names, store: s}, nil
 }
 
 // errNo is a command that the server answered with NO or BAD.

@@ -98,6 +98,7 @@ type Store struct {
 
 	mu   sync.Mutex
 	caps []string // of the last connection
+	list string   // the same as a text
 }
 
 // New answers the mail store that opt describes. Nothing is connected yet.
@@ -138,7 +139,7 @@ func (s *Store) Capabilities() []string {
 // Open answers a connection that is logged in as a mailbox: one that another session is done with, or a new one.
 func (s *Store) Open(ctx context.Context, who Who) (*Conn, error) {
 	if c := s.parked.take(who); c != nil {
-		c.greet()
+		c.fresh = true
 		c.mailbox = who
 		return c, nil
 	}
@@ -154,10 +155,10 @@ func (s *Store) Open(ctx context.Context, who Who) (*Conn, error) {
 	c.release, c.mailbox = release, who
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slices.Equal(s.caps, c.caps) {
-		c.caps = s.caps // one list for all connections
+	if !slices.Equal(s.caps, c.caps) {
+		s.caps, s.list = c.caps, strings.Join(c.caps, " ")
 	}
-	s.caps = c.caps
+	c.caps, c.list = s.caps, s.list // one of each for all connections
 	return c, nil
 }
 

@@ -27,7 +27,7 @@ type parking struct {
 
 // Park gives the connection back: it is logged in, nothing is selected, enabled or unanswered. It must not be used any more.
 func (c *Conn) Park() {
-	if c.in != nil && c.in.Buffered() > 0 || len(c.head) > 0 {
+	if c.in != nil && c.in.Buffered() > 0 || c.greeting() {
 		c.Close() //nolint:errcheck // nothing is kept in it
 		return
 	}
