@@ -65,6 +65,11 @@ func (in *input) fill() error {
 	default:
 		return in.wait()
 	}
+	return in.load()
+}
+
+// load is fill with the buffer that is there.
+func (in *input) load() error {
 	in.w = copy(*in.buf, (*in.buf)[in.r:in.w])
 	in.r = 0
 	free := (*in.buf)[in.w:]
@@ -161,7 +166,12 @@ func (in *input) Read(p []byte) (int, error) {
 			}
 			return n, err
 		}
-		if err := in.fill(); err != nil {
+		// In the middle of something a wait is short: without a buffer each octet would be waited for anew.
+		if in.buf == nil {
+			in.borrow()
+		}
+		if err := in.load(); err != nil {
+			in.release()
 			return 0, err
 		}
 	}

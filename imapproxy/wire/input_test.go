@@ -95,3 +95,31 @@ func (b borrowing) ReadBorrowed(from Lender) (int, error) {
 type refusing struct{ io.Reader }
 
 func (refusing) ReadBorrowed(Lender) (int, error) { return 0, errors.ErrUnsupported }
+
+// TestInputInTheMiddle: who reads a message in small pieces does not have each octet of it waited for by itself.
+func TestInputInTheMiddle(t *testing.T) {
+	src := &counting{r: strings.NewReader("a {4000}\r\n" + strings.Repeat("x", 4000) + "rest")}
+	in := &input{src: src}
+	if _, err := in.readSlice('\n'); err != nil {
+		t.Fatal(err)
+	}
+	src.reads = 0
+	var got bytes.Buffer
+	if _, err := io.CopyN(&got, in, 4000); err != nil || got.Len() != 4000 {
+		t.Fatalf("%d octets, %v", got.Len(), err)
+	}
+	if src.reads > 8 {
+		t.Errorf("%d reads for 4000 octets", src.reads)
+	}
+}
+
+// counting is a source that has no more than 1000 octets at a time.
+type counting struct {
+	r     io.Reader
+	reads int
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	c.reads++
+	return c.r.Read(p[:min(len(p), 1000)])
+}
