@@ -38,26 +38,22 @@ func (f *followed) forget(ours ...string) {
 
 // client answers the client's tag for ours, or "".
 func (f *followed) client(ours string) string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, s := range f.searches {
-		if s.ours == ours {
-			return s.client
-		}
-	}
-	return ""
+	return f.find(func(s followedSearch) bool { return s.ours == ours }).client
 }
 
 // ours answers our tag for the client's, or "".
 func (f *followed) ours(client string) string {
+	return f.find(func(s followedSearch) bool { return s.client == client }).ours
+}
+
+// find answers the search that is meant, or none.
+func (f *followed) find(meant func(followedSearch) bool) followedSearch {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, s := range f.searches {
-		if s.client == client {
-			return s.ours
-		}
+	if i := slices.IndexFunc(f.searches, meant); i >= 0 {
+		return f.searches[i]
 	}
-	return ""
+	return followedSearch{}
 }
 
 func (f *followed) full() bool {

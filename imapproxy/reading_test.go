@@ -157,6 +157,22 @@ func TestRefusedBeforeAsking(t *testing.T) {
 	c.ok("NOOP")
 }
 
+// endNow ends the one session there is, as an administrator does, and sees it end.
+func endNow(t *testing.T, f *fixture, c *client) {
+	t.Helper()
+	for _, s := range f.sessions.List() {
+		if !f.sessions.End(s.ID, "Enough") {
+			t.Error("it has ended before")
+		}
+	}
+	c.until("* BYE Enough")
+	select {
+	case <-c.ended:
+	case <-time.After(clientTimeout):
+		t.Error("the proxy holds on to it")
+	}
+}
+
 // TestEndOfWhoIsNotAnswered: a session whose mail store owes an answer ends when it is told to.
 func TestEndOfWhoIsNotAnswered(t *testing.T) {
 	var f *fixture
@@ -171,17 +187,7 @@ func TestEndOfWhoIsNotAnswered(t *testing.T) {
 	c := f.login(claire)
 	c.send("s SELECT INBOX\r\n")
 	<-asked
-	for _, s := range f.sessions.List() {
-		if !f.sessions.End(s.ID, "Enough") {
-			t.Error("it has ended before")
-		}
-	}
-	c.until("* BYE Enough")
-	select {
-	case <-c.ended:
-	case <-time.After(clientTimeout):
-		t.Error("the proxy holds on to it")
-	}
+	endNow(t, f, c)
 	if fmt.Sprint(f.sessions.List()) != "[]" {
 		t.Error("it is still in the table")
 	}
@@ -245,15 +251,5 @@ func TestEndWhileReadingAlone(t *testing.T) {
 	c.ok("SELECT INBOX")
 	c.send("s FETCH 1 (BODY[])\r\n")
 	<-asked
-	for _, s := range f.sessions.List() {
-		if !f.sessions.End(s.ID, "Enough") {
-			t.Error("it has ended before")
-		}
-	}
-	c.until("* BYE Enough")
-	select {
-	case <-c.ended:
-	case <-time.After(clientTimeout):
-		t.Error("the proxy holds on to it")
-	}
+	endNow(t, f, c)
 }

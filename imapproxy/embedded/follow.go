@@ -172,7 +172,7 @@ func (s *session) tellResult(f *followed, uids []uint32) {
 	}
 	if err != nil {
 		if len(f.due) == 0 && s.ctx.Err() == nil {
-			s.log.WarnContext(s.ctx, "result of a search not kept up to date for now", slog.Any("error", err))
+			s.log.WarnContext(s.ctx, "result of a search waits for a message that cannot be read", slog.Any("error", err))
 		}
 		f.due = uids // with the next news
 		return
